@@ -1,0 +1,1 @@
+//! The adapter contract, the tools adapters share, and the adapters.

@@ -1,0 +1,4 @@
+//! Tools that adapters share.
+
+pub mod form;
+pub mod http;

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::Evidence;
+use super::{Cost, Evidence};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caps {
@@ -58,6 +58,8 @@ pub struct LookCaps {
     pub unknown_plan: Vec<Duration>,
     /// When to look after the last step, until it is live; the last one repeats.
     pub review_plan: Vec<Duration>,
+    /// What one look spends of the quotas.
+    pub costs: Vec<Cost>,
 }
 
 /// A limit of the platform that `draft` enforces.

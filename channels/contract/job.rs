@@ -63,6 +63,7 @@ pub struct Copy {
     pub remote_id: Option<String>,
     pub address: Option<String>,
     pub evidence: super::Evidence,
+    #[serde(with = "chrono::serde::ts_milliseconds")]
     pub seen_at: Timestamp,
 }
 

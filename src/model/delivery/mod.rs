@@ -1,0 +1,315 @@
+//! A delivery (投递): what one channel should show of one item, and what it was seen to show.
+//!
+//! Approving, correcting and withdrawing only change `wanted`; the engine moves the copy towards
+//! it. Nothing but [`transition`] changes a state, and every refusal carries both the state and the
+//! event. What is in flight is named by `job`, which stays as it was when its first intent went to
+//! disk: a newer `wanted` waits until the older outcome is known.
+
+mod seen;
+mod transition;
+mod unknown;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use lubu_channels::{Copy, Goal, Progress, Step, Timestamp, UpdateBy, Words};
+use serde::{Deserialize, Serialize};
+
+use super::attempt::{Attempt, Told};
+use super::policy::Policy;
+use crate::ids::{ChannelNo, DeliveryId};
+
+pub use transition::{Event, Illegal, transition};
+pub use view::PublicState;
+
+/// Attempts that the record itself keeps.
+pub const KEPT: usize = 16;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    pub id: DeliveryId,
+    /// Counts every transition; a stale one is refused.
+    pub version: u64,
+    pub wanted: Wanted,
+    pub state: State,
+    /// The job in flight, or the last one.
+    pub job: Option<JobNow>,
+    pub round: u32,
+    /// Automatic repeats after a certain absence, in this round.
+    pub repeats: u8,
+    /// Failures in a row.
+    pub tries: u32,
+    /// Attempts over its life.
+    pub attempts: u32,
+    /// When the present goal was set.
+    #[serde(with = "chrono::serde::ts_milliseconds")]
+    pub since: Timestamp,
+    pub progress: Progress,
+    /// A step that readers can see the effect of was applied, and is not known to be gone.
+    pub shown: bool,
+    pub copy: Option<Copy>,
+    #[serde(with = "chrono::serde::ts_milliseconds_option")]
+    pub first_live: Option<Timestamp>,
+    /// A step that an earlier run may have applied, and when that run began.
+    pub doubt: Option<Doubt>,
+    /// Who said that a post is not there; another person must order the next send.
+    pub said_absent: Option<String>,
+    pub log: Vec<Attempt>,
+}
+
+/// What the channel should show.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Wanted {
+    Revision(WantedRevision),
+    /// Withdrawn: nothing, or a notice in its place.
+    Nothing {
+        by: String,
+        reason: String,
+    },
+    /// The old copy stays as it is.
+    Keep {
+        why: Words,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WantedRevision {
+    pub number: u32,
+    /// The draft that was signed, and the blob it is in.
+    pub draft: String,
+    pub blob: String,
+    /// The old copy goes first, where it cannot be corrected in place.
+    pub replace: bool,
+}
+
+/// One go at the post.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobNow {
+    pub goal: Goal,
+    pub revision: u32,
+    pub draft: String,
+    pub blob: String,
+    pub round: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doubt {
+    pub step: String,
+    #[serde(with = "chrono::serde::ts_milliseconds")]
+    pub since: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// Something is to be done at `at`.
+    Due {
+        #[serde(with = "chrono::serde::ts_milliseconds")]
+        at: Timestamp,
+        why: Why,
+    },
+    /// The intent is on disk, the outcome is not.
+    Working {
+        step: Step,
+        #[serde(with = "chrono::serde::ts_milliseconds")]
+        began: Timestamp,
+    },
+    /// A step may have been applied.
+    Unknown(Unknown),
+    /// Everything is sent; readers do not see it yet.
+    Review {
+        #[serde(with = "chrono::serde::ts_milliseconds")]
+        since: Timestamp,
+        looks: u16,
+        #[serde(with = "chrono::serde::ts_milliseconds")]
+        at: Timestamp,
+        /// What the last look said.
+        why: Option<Words>,
+    },
+    Held {
+        why: Hold,
+        /// The next look, where looks can end it.
+        #[serde(with = "chrono::serde::ts_milliseconds_option")]
+        at: Option<Timestamp>,
+    },
+    /// The wanted revision was seen.
+    Live,
+    /// Known not to be applied; a person must act.
+    Failed { why: Told },
+    /// Seen gone.
+    Withdrawn,
+    /// Nothing was ever sent, and nothing will be.
+    Skipped { why: Words },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unknown {
+    pub step: Step,
+    #[serde(with = "chrono::serde::ts_milliseconds")]
+    pub began: Timestamp,
+    #[serde(with = "chrono::serde::ts_milliseconds")]
+    pub ended: Timestamp,
+    pub looks: u8,
+    /// Covering looks that found nothing.
+    pub absent: u8,
+    #[serde(with = "chrono::serde::ts_milliseconds_option")]
+    pub last_absent: Option<Timestamp>,
+    /// The next look; none once the plan is over and a person owns it.
+    #[serde(with = "chrono::serde::ts_milliseconds_option")]
+    pub at: Option<Timestamp>,
+    pub why: Words,
+}
+
+/// Why something due has not happened yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Why {
+    /// Newly wanted.
+    Fresh,
+    /// The step before is done.
+    Onward,
+    /// The last try failed.
+    Failed(Told),
+    /// A quota is used up until then.
+    Quota { name: String },
+    /// The adapter waits for something.
+    Platform(Words),
+    /// A post of the same account must be cleared up first.
+    OtherUnknown,
+    /// Looked, found absent, sent again.
+    Absent,
+    /// A person ordered it.
+    Retried { by: String },
+}
+
+/// Why it deliberately does not move (暂缓).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Hold {
+    /// Another channel's copy must be seen live first.
+    After(Vec<ChannelNo>),
+    /// A person must act on the platform.
+    Person(Words),
+    /// This goal is blocked: no right to delete, say.
+    Blocked(Told),
+    /// The copy cannot be corrected in place; the person who corrects decides.
+    Correction,
+    /// More than one public copy, or one that nobody here sent.
+    Differs(Words),
+    /// Approved, released later by this schedule.
+    Schedule(String),
+}
+
+impl Delivery {
+    /// A delivery that does not exist yet.
+    pub fn new(id: DeliveryId, wanted: Wanted, state: State, now: Timestamp) -> Self {
+        Self {
+            id,
+            version: 0,
+            wanted,
+            state,
+            job: None,
+            round: 1,
+            repeats: 0,
+            tries: 0,
+            attempts: 0,
+            since: now,
+            progress: Progress::default(),
+            shown: false,
+            copy: None,
+            first_live: None,
+            doubt: None,
+            said_absent: None,
+            log: Vec::new(),
+        }
+    }
+
+    /// Something of it may be on the platform, if only staged.
+    pub fn has_remote(&self) -> bool {
+        self.shown || self.copy.is_some() || !self.progress.is_empty()
+    }
+
+    /// The job that a step now would belong to, or none when there is nothing to do.
+    pub fn plan(&self, policy: &Policy) -> Option<JobNow> {
+        match &self.wanted {
+            Wanted::Nothing { .. } => self.last_job(Goal::Withdraw),
+            Wanted::Keep { .. } => None,
+            Wanted::Revision(wanted) => {
+                let old = self.shown && self.sent() != Some(wanted.number);
+                if old && policy.update != UpdateBy::InPlace {
+                    // The withdrawal is finished before the new one is published.
+                    return if wanted.replace {
+                        self.last_job(Goal::Withdraw)
+                    } else {
+                        None
+                    };
+                }
+                let goal = if self.shown {
+                    Goal::Update
+                } else {
+                    Goal::Publish
+                };
+                Some(JobNow {
+                    goal: self.continued(goal, wanted.number),
+                    revision: wanted.number,
+                    draft: wanted.draft.clone(),
+                    blob: wanted.blob.clone(),
+                    round: self.round,
+                })
+            }
+        }
+    }
+
+    /// A publish that has shown something already goes on as a publish until it is finished.
+    fn continued(&self, goal: Goal, revision: u32) -> Goal {
+        match &self.job {
+            Some(job) if job.revision == revision && job.goal == Goal::Publish => Goal::Publish,
+            _ => goal,
+        }
+    }
+
+    fn last_job(&self, goal: Goal) -> Option<JobNow> {
+        if !self.has_remote() {
+            return None;
+        }
+        self.job.as_ref().map(|job| JobNow {
+            goal,
+            round: self.round,
+            ..job.clone()
+        })
+    }
+
+    /// The revision that the last job put out.
+    pub fn sent(&self) -> Option<u32> {
+        self.job.as_ref().map(|job| job.revision)
+    }
+
+    /// 32 lower-case hex digits: the same for every try of a job, another for a new round.
+    pub fn key(&self, job: &JobNow) -> String {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.id.item.bytes());
+        hasher.update(&self.id.channel.0.to_le_bytes());
+        hasher.update(&job.round.to_le_bytes());
+        hasher.update(&job.revision.to_le_bytes());
+        hasher.update(format!("{:?}", job.goal).as_bytes());
+        hasher.update(job.draft.as_bytes());
+        hasher.finalize().to_hex()[..32].to_owned()
+    }
+
+    /// When the engine must turn to it; none while it rests or a person owns it.
+    pub fn next_at(&self) -> Option<Timestamp> {
+        match &self.state {
+            State::Due { at, .. } | State::Review { at, .. } => Some(*at),
+            State::Unknown(unknown) => unknown.at,
+            State::Held { at, .. } => *at,
+            State::Working { .. }
+            | State::Live
+            | State::Failed { .. }
+            | State::Withdrawn
+            | State::Skipped { .. } => None,
+        }
+    }
+
+    /// Whether it is wanted gone.
+    pub fn withdrawing(&self) -> bool {
+        matches!(self.wanted, Wanted::Nothing { .. })
+    }
+}

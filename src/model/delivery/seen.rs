@@ -1,0 +1,243 @@
+//! What a sighting makes of a delivery.
+//!
+//! Only a sighting, or a person, makes `published` and `withdrawn`. What is seen is judged against
+//! the job that was sent, not against what is wanted by now.
+
+use lubu_channels::{
+    Copy, Effect, Evidence, Fate, Goal, Kind, Match, RemovedBy, Seen, Step, Timestamp, Verdict,
+    Words,
+};
+
+use super::transition::{back_off, decided};
+use super::{Delivery, Hold, State, Unknown, Wanted};
+use crate::model::attempt::{Outcome, Told};
+use crate::model::policy::Policy;
+
+/// What a finished step or a found one already proves. An answer that proves nothing changes
+/// nothing: the job goes on.
+pub(super) fn apply(d: &mut Delivery, seen: &[Seen], now: Timestamp, policy: &Policy) {
+    let Some(seen) = seen.first() else { return };
+    match (&seen.verdict, goal(d)) {
+        (Verdict::Live(Match::Same | Match::Unread), Goal::Publish | Goal::Update) => {
+            live(d, seen, now);
+        }
+        (Verdict::Removed(_) | Verdict::Notice | Verdict::Absent, Goal::Withdraw) => {
+            gone(d, now, policy);
+        }
+        (Verdict::Refused(why), Goal::Publish | Goal::Update) => refused(d, why),
+        _ => {}
+    }
+}
+
+fn goal(d: &Delivery) -> Goal {
+    d.job.as_ref().map_or(Goal::Publish, |job| job.goal)
+}
+
+/// A look after the last step, or later.
+pub(super) fn after_look(
+    d: &mut Delivery,
+    seen: &[Seen],
+    now: Timestamp,
+    policy: &Policy,
+    dice: f64,
+) {
+    let Some(seen) = seen.first() else {
+        return wait(d, None, now, policy);
+    };
+    match goal(d) {
+        Goal::Publish | Goal::Update => after_publish(d, seen, now, policy),
+        Goal::Withdraw => after_withdraw(d, seen, now, policy, dice),
+    }
+}
+
+fn after_publish(d: &mut Delivery, seen: &Seen, now: Timestamp, policy: &Policy) {
+    match &seen.verdict {
+        Verdict::Live(Match::Same | Match::Unread) => live(d, seen, now),
+        Verdict::Live(Match::Earlier) | Verdict::Reviewing => wait(d, None, now, policy),
+        Verdict::Live(Match::Differs) => {
+            set_copy(d, seen, now);
+            d.state = State::Held {
+                why: Hold::Differs(differs()),
+                at: None,
+            };
+        }
+        Verdict::Refused(why) => refused(d, why),
+        Verdict::Removed(by) => removed(d, *by),
+        Verdict::Several(ids) => {
+            let words = Words::new(
+                format!("平台上有 {} 条相同内容:{}", ids.len(), ids.join("、")),
+                format!("{} public copies: {}", ids.len(), ids.join(", ")),
+            );
+            d.state = State::Held {
+                why: Hold::Differs(words),
+                at: None,
+            };
+        }
+        Verdict::Absent | Verdict::Notice => not_there(d, now, policy),
+        Verdict::CannotTell(why) => match &d.state {
+            // A person was to act on the platform: something happened that nobody can see.
+            State::Held {
+                why: Hold::Person(_),
+                ..
+            } => to_unknown(d, why.clone(), now),
+            _ => wait(d, Some(why.clone()), now, policy),
+        },
+    }
+}
+
+fn not_there(d: &mut Delivery, now: Timestamp, policy: &Policy) {
+    let words = Words::new("平台上还看不到", "it is not to be seen yet");
+    match &d.state {
+        State::Held {
+            why: Hold::Person(_),
+            ..
+        } => to_unknown(
+            d,
+            Words::new(
+                "草稿已不在草稿箱,也没有看到发布,请核实",
+                "the draft is gone and nothing is seen published; please check",
+            ),
+            now,
+        ),
+        _ => wait(d, Some(words), now, policy),
+    }
+}
+
+fn to_unknown(d: &mut Delivery, why: Words, now: Timestamp) {
+    let step = Step::new("person", Effect::Public).shows();
+    d.state = State::Unknown(Unknown::new(step, now, now, why));
+}
+
+fn after_withdraw(d: &mut Delivery, seen: &Seen, now: Timestamp, policy: &Policy, dice: f64) {
+    match &seen.verdict {
+        Verdict::Removed(_) | Verdict::Notice | Verdict::Absent => gone(d, now, policy),
+        Verdict::Live(_) | Verdict::Several(_) => {
+            let told = Told {
+                kind: Kind::Platform,
+                fate: Fate::Again { not_before: None },
+                code: None,
+                request_id: None,
+                words: Words::new("已要求撤下,但仍能看到", "withdrawn, but still to be seen"),
+            };
+            back_off(d, told, None, now, policy, dice);
+        }
+        Verdict::Reviewing | Verdict::Refused(_) => wait(d, None, now, policy),
+        Verdict::CannotTell(why) => wait(d, Some(why.clone()), now, policy),
+    }
+}
+
+/// Not yet: looks go on by the plan.
+fn wait(d: &mut Delivery, words: Option<Words>, now: Timestamp, policy: &Policy) {
+    match &mut d.state {
+        State::Review { looks, at, why, .. } => {
+            *looks = looks.saturating_add(1);
+            *at = now + policy.review_wait(*looks);
+            *why = words;
+        }
+        State::Held { at: Some(at), .. } => *at = now + policy.review_wait(u16::MAX),
+        _ => {}
+    }
+}
+
+fn live(d: &mut Delivery, seen: &Seen, now: Timestamp) {
+    set_copy(d, seen, now);
+    d.shown = true;
+    d.state = State::Live;
+    if d.first_live.is_none() {
+        d.first_live = Some(now);
+    }
+}
+
+/// A person, or a look, saw it.
+pub(super) fn set_live(
+    d: &mut Delivery,
+    remote_id: Option<String>,
+    address: Option<String>,
+    evidence: Evidence,
+    now: Timestamp,
+) {
+    let seen = Seen {
+        place: 0,
+        verdict: Verdict::Live(Match::Unread),
+        remote_id,
+        address,
+        evidence,
+    };
+    live(d, &seen, now);
+}
+
+fn set_copy(d: &mut Delivery, seen: &Seen, now: Timestamp) {
+    let revision = d.sent().or(d.wanted_revision()).unwrap_or(1);
+    let before = d.copy.take();
+    let (old_id, old_address) = before.map_or((None, None), |copy| (copy.remote_id, copy.address));
+    d.copy = Some(Copy {
+        place: seen.place,
+        revision,
+        remote_id: seen.remote_id.clone().or(old_id),
+        address: seen.address.clone().or(old_address),
+        evidence: seen.evidence,
+        seen_at: now,
+    });
+}
+
+/// Seen gone. Where a replacement waits, it starts from nothing.
+fn gone(d: &mut Delivery, now: Timestamp, policy: &Policy) {
+    d.copy = None;
+    d.shown = false;
+    d.progress = lubu_channels::Progress::default();
+    d.state = State::Withdrawn;
+    if let Wanted::Revision(_) = d.wanted {
+        d.job = None;
+        d.round += 1;
+        if d.plan(policy).is_some() {
+            d.state = State::Due {
+                at: now,
+                why: super::Why::Fresh,
+            };
+        }
+    }
+}
+
+fn refused(d: &mut Delivery, why: &Words) {
+    let told = Told {
+        kind: Kind::Content,
+        fate: Fate::Never,
+        code: None,
+        request_id: None,
+        words: why.clone(),
+    };
+    d.state = State::Failed { why: told };
+}
+
+fn removed(d: &mut Delivery, by: RemovedBy) {
+    let words = match by {
+        RemovedBy::Owner => Words::new("已在平台上被删除", "it was deleted on the platform"),
+        RemovedBy::Platform => Words::new("已被平台下架", "the platform took it down"),
+        RemovedBy::Unknown => Words::new("平台上已经没有", "it is gone from the platform"),
+    };
+    d.copy = None;
+    refused(d, &words);
+}
+
+fn differs() -> Words {
+    Words::new(
+        "平台上的内容与签发的不一致,请核实",
+        "what the platform shows is not what was signed; please check",
+    )
+}
+
+/// Writes what a look found into the log.
+pub(super) fn note(d: &mut Delivery, seen: &[Seen], now: Timestamp) {
+    let (outcome, words) = match seen.first().map(|seen| &seen.verdict) {
+        Some(Verdict::Live(_) | Verdict::Notice | Verdict::Several(_)) => (Outcome::Found, None),
+        Some(Verdict::Reviewing) => (
+            Outcome::Found,
+            Some(Words::new("平台审核中", "in review on the platform")),
+        ),
+        Some(Verdict::Refused(why)) => (Outcome::Never, Some(why.clone())),
+        Some(Verdict::Removed(_) | Verdict::Absent) => (Outcome::Absent, None),
+        Some(Verdict::CannotTell(why)) => (Outcome::CannotTell, Some(why.clone())),
+        None => (Outcome::CannotTell, None),
+    };
+    decided(d, "look", outcome, words, now);
+}

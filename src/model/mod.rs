@@ -1,0 +1,14 @@
+//! What is true and what may happen next, without any I/O.
+//!
+//! Nothing here asks for the time, rolls dice or reads a file: all three are arguments. The store
+//! keeps these records; the engine and the services ask these functions and act on the answers.
+
+pub mod approval;
+pub mod attempt;
+pub mod channel;
+pub mod delivery;
+pub mod item;
+pub mod limit;
+pub mod policy;
+pub mod retry;
+pub mod scope;

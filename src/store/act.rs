@@ -1,0 +1,221 @@
+//! The domain acts: everything that can change, one variant each.
+//!
+//! An act is decided on the writer thread against the state plus the acts before it, so two of them
+//! can never both be right about the same thing. What an act promises is true on disk before its
+//! answer is given.
+
+use chrono::NaiveDate;
+use lubu_channels::{Cost, Step, Timestamp, Words};
+
+use crate::ids::{ChannelNo, DeliveryId, ItemId};
+use crate::model::approval::{Approval, OnCorrection};
+use crate::model::channel::{Breaker, Pause};
+use crate::model::delivery::{Delivery, Event, Illegal, JobNow};
+use crate::model::item::{Item, Revision};
+
+/// Who wants it, and through which door.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    pub who: String,
+    /// `cli`, `api`, `inbox`, `schedule`, `engine`.
+    pub from: &'static str,
+}
+
+impl Actor {
+    pub fn new(who: impl Into<String>, from: &'static str) -> Self {
+        Self { who: who.into(), from }
+    }
+
+    pub fn engine() -> Self {
+        Self::new("lubu", "engine")
+    }
+}
+
+#[derive(Debug)]
+pub enum Act {
+    /// Gives a configured channel its number, or finds it.
+    Register { name: String, adapter: String, account: String },
+    Accept(Box<Accept>),
+    Revise { actor: Actor, revision: Box<Revision>, note: String, schedule: Option<String> },
+    Approve(Box<Approve>),
+    /// Lets approved items go that wait for this schedule.
+    Release { actor: Actor, items: Vec<ItemId> },
+    Withdraw { actor: Actor, item: ItemId, reason: String },
+    /// Before the first byte of a step leaves.
+    Intent { id: DeliveryId, version: u64, job: Box<JobNow>, step: Step },
+    /// What came of a step, a look, a wait.
+    Settle { id: DeliveryId, version: u64, event: Box<Event>, dice: f64, lane: Option<LaneNews> },
+    /// A person's word on a delivery.
+    Decide { actor: Actor, id: DeliveryId, event: Box<Event> },
+    /// Before a look that spends quota.
+    Spend { channel: ChannelNo, costs: Vec<Cost> },
+    Lane { actor: Actor, channel: ChannelNo, news: LaneNews },
+    /// A schedule's period begins its run; refused when it had one.
+    Fire { schedule: String, period: String, due: Timestamp },
+    Fired { schedule: String, period: String, done: Words },
+}
+
+/// A new item with its first revision.
+#[derive(Debug)]
+pub struct Accept {
+    pub actor: Actor,
+    pub item: Item,
+    pub revision: Revision,
+    /// The submitter's `Idempotency-Key` and the hash of the body it came with.
+    pub key: Option<(String, String)>,
+    /// Take it though the same content is here already.
+    pub again: bool,
+    pub index: Option<IndexRule>,
+}
+
+/// How index numbers (索引号) are made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexRule {
+    /// With `{org}`, `{class}`, `{year}` and `{seq}` or `{seq:05}`.
+    pub template: String,
+    pub org: String,
+    /// The year of formation, not of publication (CAT-02).
+    pub formed_on: NaiveDate,
+}
+
+/// A sign-off with everything it sets in motion.
+#[derive(Debug)]
+pub struct Approve {
+    pub actor: Actor,
+    pub approval: Approval,
+    /// What to do on channels that cannot correct in place.
+    pub choices: Vec<(ChannelNo, OnCorrection)>,
+}
+
+/// What a lane learnt about its channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LaneNews {
+    Paused(Pause),
+    Resumed,
+    Breaker(Breaker),
+}
+
+#[derive(Debug)]
+pub enum Answer {
+    Channel(ChannelNo),
+    Accepted(Accepted),
+    /// The item's deliveries after an approval, release or withdrawal.
+    Deliveries(Vec<Delivery>),
+    /// The step may run.
+    Go(Box<Delivery>),
+    /// It may not; the delivery now says why.
+    Moved(Box<Delivery>),
+    /// After a settlement, and the deliveries that it released.
+    Settled(Box<Delivery>, Vec<Delivery>),
+    Done,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    pub item: ItemId,
+    pub revision: u32,
+    pub index_no: Option<String>,
+    /// It was here already: the same key, or the same content.
+    pub known: bool,
+}
+
+/// Why an act did not happen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    NoItem(ItemId),
+    NoRevision(ItemId, u32),
+    NoDelivery(DeliveryId),
+    NoChannel(ChannelNo),
+    /// Somebody changed it meanwhile.
+    Stale,
+    Illegal(Illegal),
+    /// The key came before with another body.
+    KeyReused(ItemId),
+    /// No approval of exactly this content with scope `public`.
+    NotApproved,
+    /// What is signed is not what is stored.
+    OtherContent,
+    /// The drafter cannot sign (SEED-36).
+    OwnWork,
+    /// Only the newest revision can be signed.
+    Superseded { latest: u32 },
+    Withdrawn,
+    /// Public copies exist: they must be withdrawn first.
+    StillPublic,
+    Paused,
+    QuotaUsed { name: String, until: Timestamp },
+    /// A person who said "not there" cannot order the next send.
+    NeedsAnother { by: String },
+    /// This period has run.
+    Ran,
+    /// A record cannot be read; the state must be rebuilt.
+    Damaged(&'static str),
+}
+
+impl Refusal {
+    pub fn words(&self) -> Words {
+        match self {
+            Self::NoItem(id) => Words::new(format!("没有信息 {id}"), format!("there is no item {id}")),
+            Self::NoRevision(id, number) => Words::new(
+                format!("信息 {id} 没有第 {number} 版"),
+                format!("item {id} has no revision {number}"),
+            ),
+            Self::NoDelivery(id) => {
+                Words::new(format!("没有投递 {id}"), format!("there is no delivery {id}"))
+            }
+            Self::NoChannel(no) => {
+                Words::new(format!("没有渠道 {}", no.0), format!("there is no channel {}", no.0))
+            }
+            Self::Stale => Words::new(
+                "此条目刚刚被别人改动,请刷新后再试",
+                "somebody changed it meanwhile; read it again and retry",
+            ),
+            Self::Illegal(illegal) => Words::new(
+                format!("当前状态({})不能执行此操作({})", illegal.state, illegal.event),
+                format!("this cannot be done: {illegal}"),
+            ),
+            Self::KeyReused(id) => Words::new(
+                format!("此 Idempotency-Key 已用于信息 {id},但内容不同"),
+                format!("this Idempotency-Key belongs to item {id}, which has another body"),
+            ),
+            Self::NotApproved => Words::new(
+                "没有与此内容一致、范围为主动公开的签发,不能发出",
+                "there is no approval of exactly this content with scope public",
+            ),
+            Self::OtherContent => Words::new(
+                "签发的内容与保存的内容不一致,请重新送签",
+                "what is being signed is not what is stored; submit it for approval again",
+            ),
+            Self::OwnWork => Words::new(
+                "拟稿人不能签发自己的稿件,请由责任领导签发",
+                "the drafter cannot approve their own item; another person must sign",
+            ),
+            Self::Superseded { latest } => Words::new(
+                format!("已有更新的第 {latest} 版,只能签发最新版"),
+                format!("there is a newer revision {latest}; only the newest can be approved"),
+            ),
+            Self::Withdrawn => Words::new(
+                "此信息已撤下,不能再签发或修改;如需再次公开请重新提交",
+                "this item was withdrawn; submit it anew to publish it again",
+            ),
+            Self::StillPublic => Words::new(
+                "此信息仍在公开渠道上,请先 lubu withdraw 再改变发布范围",
+                "this item is still public; withdraw it before its scope is narrowed",
+            ),
+            Self::Paused => Words::new("渠道已暂停", "the channel is paused"),
+            Self::QuotaUsed { name, until } => Words::new(
+                format!("平台配额 {name} 已用完,{} 恢复", until.format("%Y-%m-%d %H:%M UTC")),
+                format!("the quota {name} is used up until {}", until.format("%Y-%m-%d %H:%M UTC")),
+            ),
+            Self::NeedsAnother { by } => Words::new(
+                format!("{by} 已核实平台上没有;再次发送须由另一人决定"),
+                format!("{by} said that it is not there; another person must order the next send"),
+            ),
+            Self::Ran => Words::new("本期已经执行过", "this period has run already"),
+            Self::Damaged(what) => Words::new(
+                format!("记录({what})读不出来,请重启以重建状态库"),
+                format!("a record ({what}) cannot be read; restart to rebuild the state"),
+            ),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Where each record stands: one tree, one letter a kind.
+
+use crate::ids::{ChannelNo, DeliveryId, ItemId};
+
+pub const ITEMS: &[u8] = b"i";
+pub const DELIVERIES: &[u8] = b"d";
+pub const CHANNELS: &[u8] = b"c";
+pub const RUNS: &[u8] = b"s";
+
+fn join(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let mut key = vec![kind];
+    parts.iter().for_each(|part| key.extend_from_slice(part));
+    key
+}
+
+pub fn item(id: ItemId) -> Vec<u8> {
+    join(b'i', &[id.bytes()])
+}
+
+pub fn revision(id: ItemId, number: u32) -> Vec<u8> {
+    join(b'r', &[id.bytes(), &number.to_be_bytes()])
+}
+
+pub fn revisions(id: ItemId) -> Vec<u8> {
+    join(b'r', &[id.bytes()])
+}
+
+/// The approval in force for a revision.
+pub fn approval(id: ItemId, number: u32) -> Vec<u8> {
+    join(b'a', &[id.bytes(), &number.to_be_bytes()])
+}
+
+pub fn delivery(id: DeliveryId) -> Vec<u8> {
+    join(b'd', &[id.item.bytes(), &id.channel.0.to_be_bytes()])
+}
+
+pub fn deliveries(item: ItemId) -> Vec<u8> {
+    join(b'd', &[item.bytes()])
+}
+
+pub fn channel(number: ChannelNo) -> Vec<u8> {
+    join(b'c', &[&number.0.to_be_bytes()])
+}
+
+/// A submitter's key lives as long as its item.
+pub fn idempotency(key: &str) -> Vec<u8> {
+    join(b'k', &[blake3::hash(key.as_bytes()).as_bytes()])
+}
+
+/// Which item has this content.
+pub fn content(hash: &str) -> Vec<u8> {
+    join(b'h', &[hash.as_bytes()])
+}
+
+/// What is used of a quota of an account in one window.
+pub fn quota(account: &str, name: &str, window: &str) -> Vec<u8> {
+    join(b'q', &[account.as_bytes(), b"\0", name.as_bytes(), b"\0", window.as_bytes()])
+}
+
+/// The last index number given in a year.
+pub fn index(org: &str, year: i32) -> Vec<u8> {
+    join(b'n', &[org.as_bytes(), b"\0", &year.to_be_bytes()])
+}
+
+/// A schedule's run of one period.
+pub fn run(schedule: &str, period: &str) -> Vec<u8> {
+    join(b's', &[schedule.as_bytes(), b"\0", period.as_bytes()])
+}
+
+pub fn runs(schedule: &str) -> Vec<u8> {
+    join(b's', &[schedule.as_bytes(), b"\0"])
+}

@@ -1,0 +1,195 @@
+//! The domain behind the embedded store: decides each act against the state.
+//!
+//! Pure but for the view. Every rule that must never be broken stands here and nowhere else,
+//! because only here is the state known to be the newest: an approval of exactly these bytes, the
+//! release scope, the withdrawal, the pause, the quota, the version.
+
+mod approve;
+mod intake;
+mod lane;
+mod send;
+
+use std::sync::{Arc, RwLock};
+
+use lubu_channels::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::act::{Act, Actor, Answer, Refusal};
+use super::embedded::record;
+use super::embedded::{Change, Class, Decision, Domain, Header, Stamp, View};
+use super::keys;
+use crate::ids::{ChannelNo, DeliveryId, ItemId};
+use crate::model::delivery::Delivery;
+use crate::model::item::{Item, Revision};
+use crate::model::policy::Policy;
+
+/// The policies in force, shared with the writer; replaced whole on a reload.
+#[derive(Debug, Clone, Default)]
+pub struct Rules(Arc<RwLock<Arc<Vec<Policy>>>>);
+
+impl Rules {
+    pub fn replace(&self, policies: Vec<Policy>) {
+        match self.0.write() {
+            Ok(mut rules) => *rules = Arc::new(policies),
+            Err(poisoned) => *poisoned.into_inner() = Arc::new(policies),
+        }
+    }
+
+    pub fn all(&self) -> Arc<Vec<Policy>> {
+        match self.0.read() {
+            Ok(rules) => Arc::clone(&rules),
+            Err(poisoned) => Arc::clone(&poisoned.into_inner()),
+        }
+    }
+}
+
+/// Decides acts.
+#[derive(Debug)]
+pub struct Office {
+    rules: Rules,
+}
+
+impl Office {
+    pub fn new(rules: Rules) -> Self {
+        Self { rules }
+    }
+}
+
+impl Domain for Office {
+    type Act = Act;
+    type Answer = Answer;
+    type Refusal = Refusal;
+
+    fn class(act: &Act) -> Class {
+        match act {
+            Act::Settle { .. } | Act::Decide { .. } | Act::Withdraw { .. } | Act::Lane { .. } => {
+                Class::Settle
+            }
+            Act::Intent { .. } | Act::Spend { .. } => Class::Intent,
+            Act::Register { .. }
+            | Act::Accept(_)
+            | Act::Revise { .. }
+            | Act::Approve(_)
+            | Act::Release { .. }
+            | Act::Fire { .. }
+            | Act::Fired { .. } => Class::Intake,
+        }
+    }
+
+    fn decide(
+        &mut self,
+        act: Act,
+        view: &View<'_>,
+        stamp: Stamp,
+    ) -> Result<Decision<Answer>, Refusal> {
+        let rules = self.rules.all();
+        let now = Timestamp::from_timestamp_millis(stamp.time_ms).unwrap_or_default();
+        let mut desk = Desk { view, now, rules: &rules, changes: Vec::new() };
+        let (header, answer) = desk.decide(act)?;
+        Ok(Decision { header, changes: desk.changes, answer })
+    }
+}
+
+/// One act on the desk: what it may read, and what it has written so far.
+struct Desk<'a> {
+    view: &'a View<'a>,
+    now: Timestamp,
+    rules: &'a [Policy],
+    changes: Vec<Change>,
+}
+
+type Decided = Result<(Header, Answer), Refusal>;
+
+impl Desk<'_> {
+    fn decide(&mut self, act: Act) -> Decided {
+        match act {
+            Act::Register { name, adapter, account } => self.register(name, adapter, account),
+            Act::Accept(accept) => self.accept(*accept),
+            Act::Revise { actor, revision, note, schedule } => {
+                self.revise(&actor, *revision, note, schedule)
+            }
+            Act::Approve(approve) => self.approve(*approve),
+            Act::Release { actor, items } => self.release(&actor, &items),
+            Act::Withdraw { actor, item, reason } => self.withdraw(&actor, item, &reason),
+            Act::Intent { id, version, job, step } => self.intent(id, version, *job, step),
+            Act::Settle { id, version, event, dice, lane } => {
+                self.settle(id, version, *event, dice, lane)
+            }
+            Act::Decide { actor, id, event } => self.person(&actor, id, *event),
+            Act::Spend { channel, costs } => self.spend_for_look(channel, &costs),
+            Act::Lane { actor, channel, news } => self.lane(&actor, channel, news),
+            Act::Fire { schedule, period, due } => self.fire(&schedule, &period, due),
+            Act::Fired { schedule, period, done } => self.fired(&schedule, &period, done),
+        }
+    }
+
+    fn get<T: DeserializeOwned>(
+        &self,
+        key: &[u8],
+        what: &'static str,
+    ) -> Result<Option<T>, Refusal> {
+        let Some(bytes) = self.view.get(key) else { return Ok(None) };
+        record::decode(&bytes).map(Some).map_err(|_| Refusal::Damaged(what))
+    }
+
+    fn put<T: Serialize>(
+        &mut self,
+        key: Vec<u8>,
+        value: &T,
+        what: &'static str,
+    ) -> Result<(), Refusal> {
+        let value = record::encode(value).map_err(|_| Refusal::Damaged(what))?;
+        self.changes.push(Change::Put { key, value });
+        Ok(())
+    }
+
+    fn item(&self, id: ItemId) -> Result<Item, Refusal> {
+        self.get(&keys::item(id), "item")?.ok_or(Refusal::NoItem(id))
+    }
+
+    fn put_item(&mut self, mut item: Item) -> Result<(), Refusal> {
+        item.version += 1;
+        self.put(keys::item(item.id), &item, "item")
+    }
+
+    fn revision(&self, id: ItemId, number: u32) -> Result<Revision, Refusal> {
+        self.get(&keys::revision(id, number), "revision")?
+            .ok_or(Refusal::NoRevision(id, number))
+    }
+
+    fn delivery(&self, id: DeliveryId) -> Result<Delivery, Refusal> {
+        self.get(&keys::delivery(id), "delivery")?.ok_or(Refusal::NoDelivery(id))
+    }
+
+    fn put_delivery(&mut self, delivery: &Delivery) -> Result<(), Refusal> {
+        self.put(keys::delivery(delivery.id), delivery, "delivery")
+    }
+
+    fn policy(&self, number: ChannelNo) -> Result<&Policy, Refusal> {
+        policy(self.rules, number)
+    }
+}
+
+/// Borrowed from the rules alone, so that the desk can be written meanwhile.
+fn policy(rules: &[Policy], number: ChannelNo) -> Result<&Policy, Refusal> {
+    rules.iter().find(|policy| policy.number == number).ok_or(Refusal::NoChannel(number))
+}
+
+fn header(actor: &Actor, what: &str, item: Option<ItemId>) -> Header {
+    Header {
+        who: actor.who.clone(),
+        from: actor.from.to_owned(),
+        what: what.to_owned(),
+        item: item.map(|id| id.to_string()),
+        ..Header::default()
+    }
+}
+
+fn about(actor: &Actor, what: &str, id: DeliveryId, outcome: &str) -> Header {
+    Header {
+        delivery: Some(id.channel.0.to_string()),
+        outcome: Some(outcome.to_owned()),
+        ..header(actor, what, Some(id.item))
+    }
+}

@@ -1,0 +1,239 @@
+//! Intents, outcomes and persons' words.
+//!
+//! The intent is the one gate that everything passes on its way out. Approval, scope, withdrawal,
+//! pause, order between channels and quota are all checked in this act, against the newest state:
+//! what is revoked before it never leaves, what is revoked after it is withdrawn again.
+
+use lubu_channels::{Cost, Effect, Goal, Quota, Step};
+
+use super::{Decided, Desk, about, policy};
+use crate::ids::{ChannelNo, DeliveryId};
+use crate::model::approval::Approval;
+use crate::model::channel::ChannelRecord;
+use crate::model::delivery::{Delivery, Event, Hold, JobNow, State, Wanted, Why, transition};
+use crate::model::limit::{Used, window};
+use crate::model::policy::Policy;
+use crate::model::scope::Scope;
+use crate::store::act::{Actor, Answer, LaneNews, Refusal};
+use crate::store::keys;
+
+impl Desk<'_> {
+    /// True on disk afterwards: either the intent with its quota spent (`Go`), or the reason why it
+    /// waits (`Moved`).
+    pub(super) fn intent(
+        &mut self,
+        id: DeliveryId,
+        version: u64,
+        job: JobNow,
+        step: Step,
+    ) -> Decided {
+        let before = self.delivery(id)?;
+        if before.version != version {
+            return Err(Refusal::Stale);
+        }
+        let rules = self.rules;
+        let policy = policy(rules, id.channel)?;
+        if job.goal != Goal::Withdraw {
+            self.may_leave(&before, &job)?;
+            if let Some(missing) = self.missing(&before, &job, policy)? {
+                return self.moved(before, Event::Waits(Hold::After(missing)), policy);
+            }
+        }
+        if let Err(refusal) = self.spend(policy, &step.costs, job.goal) {
+            let Refusal::QuotaUsed { name, until } = refusal else { return Err(refusal) };
+            self.changes.clear();
+            let why = Why::Quota { name };
+            return self.moved(before, Event::Postponed { until, why }, policy);
+        }
+        let name = step.name.clone();
+        let after = self.step(before, Event::Intent { job, step }, policy, 0.5)?;
+        self.put_delivery(&after)?;
+        let header = about(&Actor::engine(), "intent", id, &name);
+        Ok((header, Answer::Go(Box::new(after))))
+    }
+
+    fn moved(&mut self, before: Delivery, event: Event, policy: &Policy) -> Decided {
+        let after = self.step(before, event, policy, 0.5)?;
+        self.put_delivery(&after)?;
+        let header = about(&Actor::engine(), "wait", after.id, after.public_state().code());
+        Ok((header, Answer::Moved(Box::new(after))))
+    }
+
+    /// Invariant 1: an approval of exactly this content and draft, with scope `public`, in force.
+    fn may_leave(&self, delivery: &Delivery, job: &JobNow) -> Result<(), Refusal> {
+        let Wanted::Revision(wanted) = &delivery.wanted else { return Err(Refusal::Withdrawn) };
+        if wanted.number != job.revision || wanted.draft != job.draft {
+            return Err(Refusal::Stale);
+        }
+        let item = delivery.id.item;
+        let approval: Approval = self
+            .get(&keys::approval(item, job.revision), "approval")?
+            .ok_or(Refusal::NotApproved)?;
+        let revision = self.revision(item, job.revision)?;
+        let signed = approval.routed.get(&delivery.id.channel);
+        let holds = approval.scope == Scope::Public
+            && approval.hash == revision.hash
+            && signed == Some(&job.draft)
+            && approval.drafts == job.blob;
+        if !holds {
+            return Err(Refusal::NotApproved);
+        }
+        let channel: Option<ChannelRecord> =
+            self.get(&keys::channel(delivery.id.channel), "channel")?;
+        match channel.and_then(|channel| channel.pause) {
+            Some(pause) if pause.until.is_none_or(|until| until > self.now) => Err(Refusal::Paused),
+            _ => Ok(()),
+        }
+    }
+
+    /// Channels that must show this revision, or a later one, before this one may.
+    fn missing(
+        &self,
+        delivery: &Delivery,
+        job: &JobNow,
+        policy: &Policy,
+    ) -> Result<Option<Vec<ChannelNo>>, Refusal> {
+        let mut missing = Vec::new();
+        for channel in &policy.after {
+            let id = DeliveryId { item: delivery.id.item, channel: *channel };
+            // An item that is not routed there has nothing to wait for.
+            let Some(other) = self.get::<Delivery>(&keys::delivery(id), "delivery")? else {
+                continue;
+            };
+            if !shows(&other, job.revision) {
+                missing.push(*channel);
+            }
+        }
+        Ok((!missing.is_empty()).then_some(missing))
+    }
+
+    /// True on disk afterwards: the outcome, what it released, and what the lane learnt from it.
+    pub(super) fn settle(
+        &mut self,
+        id: DeliveryId,
+        version: u64,
+        event: Event,
+        dice: f64,
+        lane: Option<LaneNews>,
+    ) -> Decided {
+        let before = self.delivery(id)?;
+        if before.version != version && !arrives(&before, &event) {
+            return Err(Refusal::Stale);
+        }
+        let rules = self.rules;
+        let policy = policy(rules, id.channel)?;
+        let what = event.name();
+        let after = self.step(before, event, policy, dice)?;
+        self.put_delivery(&after)?;
+        let released = self.released_by(&after)?;
+        if let Some(news) = lane {
+            self.note_lane(id.channel, news)?;
+        }
+        let header = about(&Actor::engine(), what, id, after.public_state().code());
+        Ok((header, Answer::Settled(Box::new(after), released)))
+    }
+
+    /// A person's word.
+    pub(super) fn person(&mut self, actor: &Actor, id: DeliveryId, event: Event) -> Decided {
+        let before = self.delivery(id)?;
+        if let (Event::Retry { by }, Some(said)) = (&event, &before.said_absent)
+            && by == said
+        {
+            return Err(Refusal::NeedsAnother { by: said.clone() });
+        }
+        let rules = self.rules;
+        let policy = policy(rules, id.channel)?;
+        let what = event.name();
+        let after = self.step(before, event, policy, 0.5)?;
+        self.put_delivery(&after)?;
+        let released = self.released_by(&after)?;
+        let header = about(actor, what, id, after.public_state().code());
+        Ok((header, Answer::Settled(Box::new(after), released)))
+    }
+
+    fn step(
+        &self,
+        before: Delivery,
+        event: Event,
+        policy: &Policy,
+        dice: f64,
+    ) -> Result<Delivery, Refusal> {
+        transition(before, event, self.now, policy, dice).map_err(Refusal::Illegal)
+    }
+
+    /// Deliveries of the same item that waited for this one to be seen.
+    fn released_by(&mut self, live: &Delivery) -> Result<Vec<Delivery>, Refusal> {
+        let State::Live = live.state else { return Ok(Vec::new()) };
+        let rules = self.rules;
+        let mut released = Vec::new();
+        for waiting in rules.iter().filter(|policy| policy.after.contains(&live.id.channel)) {
+            let id = DeliveryId { item: live.id.item, channel: waiting.number };
+            let Some(before) = self.get::<Delivery>(&keys::delivery(id), "delivery")? else {
+                continue;
+            };
+            let State::Held { why: Hold::After(_), .. } = before.state else { continue };
+            // Whether everything is there by now is asked again by its own intent.
+            let after = self.step(before, Event::Released, waiting, 0.5)?;
+            self.put_delivery(&after)?;
+            released.push(after);
+        }
+        Ok(released)
+    }
+
+    /// True on disk afterwards: the look's quota is spent.
+    pub(super) fn spend_for_look(&mut self, channel: ChannelNo, costs: &[Cost]) -> Decided {
+        let rules = self.rules;
+        let policy = policy(rules, channel)?;
+        self.spend(policy, costs, Goal::Withdraw)?;
+        let mut header = super::header(&Actor::engine(), "spend", None);
+        header.delivery = Some(channel.0.to_string());
+        Ok((header, Answer::Done))
+    }
+
+    /// Looks and withdrawals may use the reserve too.
+    fn spend(&mut self, policy: &Policy, costs: &[Cost], goal: Goal) -> Result<(), Refusal> {
+        for cost in costs {
+            let Some(quota) = policy.quotas.iter().find(|quota| quota.name == cost.quota) else {
+                continue;
+            };
+            let (label, until) = window(quota.window, self.now);
+            let key = keys::quota(&policy.account, &quota.name, &label);
+            let Used(used) = self.get(&key, "quota")?.unwrap_or_default();
+            if used + cost.units > ceiling(quota, goal) {
+                return Err(Refusal::QuotaUsed { name: quota.name.clone(), until });
+            }
+            self.put(key, &Used(used + cost.units), "quota")?;
+        }
+        Ok(())
+    }
+}
+
+fn ceiling(quota: &Quota, goal: Goal) -> u32 {
+    match goal {
+        Goal::Withdraw => quota.limit,
+        Goal::Publish | Goal::Update => quota.limit.saturating_sub(quota.reserve),
+    }
+}
+
+/// Seen live with that revision or a later one.
+fn shows(delivery: &Delivery, revision: u32) -> bool {
+    matches!(delivery.state, State::Live)
+        && delivery.copy.as_ref().is_some_and(|copy| copy.revision >= revision)
+}
+
+/// The outcome of a step arrives though `wanted` was changed while it ran.
+fn arrives(before: &Delivery, event: &Event) -> bool {
+    let outcome = matches!(event, Event::Done { .. } | Event::Failed { .. } | Event::Lost);
+    let looked = matches!(event, Event::Looked { .. } | Event::LookFailed { .. });
+    match &before.state {
+        State::Working { .. } => outcome,
+        State::Unknown(unknown) => looked && unknown.step.effect != Effect::Read,
+        State::Due { .. }
+        | State::Review { .. }
+        | State::Held { .. }
+        | State::Live
+        | State::Failed { .. }
+        | State::Withdrawn
+        | State::Skipped { .. } => false,
+    }
+}

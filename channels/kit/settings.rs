@@ -31,7 +31,8 @@ impl<'a> Reader<'a> {
         Self::over(entry.settings.clone(), String::new(), entry.secrets)
     }
 
-    fn over(table: Table, prefix: String, secrets: &'a dyn ResolveSecret) -> Self {
+    /// Over any table; problems are reported under `prefix`.
+    pub fn over(table: Table, prefix: String, secrets: &'a dyn ResolveSecret) -> Self {
         Self {
             table,
             prefix,
@@ -268,6 +269,55 @@ impl<'a> Reader<'a> {
             };
             self.problem(&key, zh, en);
         }
+    }
+
+    /// A list of texts; none where the key is missing.
+    pub fn texts(&mut self, key: &str) -> Option<Vec<String>> {
+        let list = match self.take(key)? {
+            Value::Array(list) => list,
+            other => {
+                self.wrong_type(key, &other, "一组文字", "a list of strings");
+                return None;
+            }
+        };
+        let mut texts = Vec::new();
+        for value in list {
+            match value {
+                Value::String(text) => texts.push(text.trim().to_owned()),
+                other => self.wrong_type(key, &other, "一组文字", "a list of strings"),
+            }
+        }
+        Some(texts)
+    }
+
+    /// `[[key]]`, in order.
+    pub fn tables(&mut self, key: &str) -> Vec<Table> {
+        let list = match self.take(key) {
+            None => return Vec::new(),
+            Some(Value::Array(list)) => list,
+            Some(other) => {
+                self.wrong_type(key, &other, "[[…]] 表", "a list of tables");
+                return Vec::new();
+            }
+        };
+        let mut tables = Vec::new();
+        for value in list {
+            match value {
+                Value::Table(table) => tables.push(table),
+                other => self.wrong_type(key, &other, "[[…]] 表", "a list of tables"),
+            }
+        }
+        tables
+    }
+
+    /// Takes what is left, for another reader to judge.
+    pub fn rest(&mut self) -> Table {
+        std::mem::take(&mut self.table)
+    }
+
+    /// Takes over another reader's problems.
+    pub fn adopt(&mut self, problems: Vec<Problem>) {
+        self.problems.extend(problems);
     }
 
     /// `value`, if nothing was wrong and nothing was left over.

@@ -1,0 +1,3 @@
+//! Where everything that must survive is kept.
+
+pub mod embedded;

@@ -7,5 +7,6 @@
 
 pub mod contract;
 pub mod kit;
+pub mod registry;
 
 pub use contract::*;

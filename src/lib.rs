@@ -1,6 +1,9 @@
 //! lubu 露布 publishes a government office's signed-off items and shows what is where.
 //!
-//! Modules stand in dependency order: each uses only what stands above it.
+//! The daemon as a library, so that tests and tools reach every part of it. Modules stand in
+//! dependency order: each uses only what stands above it.
 
+pub mod config;
 pub mod ids;
 pub mod model;
+pub mod store;

@@ -38,9 +38,19 @@ impl Categories {
         let file: File = toml::from_str(text).map_err(|error| error.message().to_owned())?;
         let mut leaves = BTreeMap::new();
         for row in file.category {
-            let Row { code, name, parent, closed } = row;
+            let Row {
+                code,
+                name,
+                parent,
+                closed,
+            } = row;
             let parent = parent.unwrap_or_else(|| name.clone());
-            let leaf = Leaf { code: code.clone(), name, parent, closed };
+            let leaf = Leaf {
+                code: code.clone(),
+                name,
+                parent,
+                closed,
+            };
             if leaves.insert(code.clone(), leaf).is_some() {
                 return Err(format!("the code {code} stands twice"));
             }

@@ -10,8 +10,8 @@ use lubu_channels::kit::settings::Reader;
 use lubu_channels::registry::Build;
 use lubu_channels::{Channel, Entry, Problem};
 
-use super::sections::Office;
 use super::secrets::Secrets;
+use super::sections::Office;
 use crate::model::approval::OnCorrection;
 use crate::model::limit::Rate;
 use crate::model::retry::Backoff;
@@ -54,7 +54,11 @@ pub fn read(
         let mut own = Reader::over(table, format!("channel[{at}]."), setting.secrets);
         let name = own.required("name");
         if names.contains(&name) {
-            own.problem("name", format!("渠道名“{name}”重复。"), format!("`{name}` stands twice."));
+            own.problem(
+                "name",
+                format!("渠道名“{name}”重复。"),
+                format!("`{name}` stands twice."),
+            );
         }
         names.push(name.clone());
         let (channel, problems) = one(own, name, at, registry, setting);
@@ -62,7 +66,11 @@ pub fn read(
         channels.push(channel);
     }
     if names.is_empty() {
-        reader.problem("channel", "至少要有一个 [[channel]]。", "there must be at least one [[channel]].");
+        reader.problem(
+            "channel",
+            "至少要有一个 [[channel]]。",
+            "there must be at least one [[channel]].",
+        );
     }
     order(reader, &channels, &names);
     channels
@@ -97,7 +105,7 @@ fn one(
         ],
         OnCorrection::Ask,
     );
-    let call_within = own.duration("call_within", Duration::from_secs(60));
+    let call_within = own.duration("call_within", Duration::from_mins(1));
     let backoff = own.nested("backoff", backoff);
     let rate = own.nested("rate", rate);
     let entry = Entry {
@@ -109,8 +117,8 @@ fn one(
         secrets: setting.secrets,
     };
     let mut problems = own.finish(()).err().unwrap_or_default();
-    let built = build.map(|build| build(&entry));
-    let channel = match built {
+    let made = build.map(|build| build(&entry));
+    let channel = match made {
         Some(Ok(channel)) => Some(channel),
         Some(Err(theirs)) => {
             problems.extend(theirs.into_iter().map(|problem| Problem {
@@ -139,9 +147,7 @@ fn backoff(section: &mut Reader<'_>) -> Backoff {
     let usual = Backoff::default();
     Backoff {
         first: section.duration("first", usual.first),
-        factor: f64::from(
-            u32::try_from(section.count("factor", 3, 1..=100)).unwrap_or(3),
-        ),
+        factor: f64::from(u32::try_from(section.count("factor", 3, 1..=100)).unwrap_or(3)),
         longest: section.duration("longest", usual.longest),
         most_tries: u32::try_from(section.count("most_tries", 20, 1..=1000)).unwrap_or(20),
         most_age: section.duration("most_age", usual.most_age),
@@ -178,7 +184,11 @@ fn order(reader: &mut Reader<'_>, channels: &[Option<ChannelConfig>], names: &[S
 }
 
 fn reaches(channels: &[Option<ChannelConfig>], from: &str, to: &str, hops: usize) -> bool {
-    let Some(channel) = channels.iter().flatten().find(|channel| channel.name == from) else {
+    let Some(channel) = channels
+        .iter()
+        .flatten()
+        .find(|channel| channel.name == from)
+    else {
         return false;
     };
     channel

@@ -67,12 +67,23 @@ pub struct Placed {
 
 impl std::fmt::Display for BadConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let file = self.path.as_ref().map_or("config".into(), |path| path.display().to_string());
+        let file = self
+            .path
+            .as_ref()
+            .map_or("config".into(), |path| path.display().to_string());
         for (at, Placed { line, problem }) in self.problems.iter().enumerate() {
             let place = line.map_or(String::new(), |line| format!(":{line}"));
-            let end = if at + 1 < self.problems.len() { "\n" } else { "" };
+            let end = if at + 1 < self.problems.len() {
+                "\n"
+            } else {
+                ""
+            };
             let words = &problem.words;
-            write!(f, "{file}{place} {}: {}\n    {}{end}", problem.key, words.zh, words.en)?;
+            write!(
+                f,
+                "{file}{place} {}: {}\n    {}{end}",
+                problem.key, words.zh, words.en
+            )?;
         }
         Ok(())
     }
@@ -87,14 +98,25 @@ pub fn load(path: &Path, registry: &Registry) -> Result<Config, BadConfig> {
             format!("读不到配置文件:{error}。可用 lubu init 生成一份。"),
             format!("cannot be read: {error}; `lubu init` writes one."),
         );
-        bad(Some(path), vec![Placed { line: None, problem: Problem::new("file", words) }])
+        bad(
+            Some(path),
+            vec![Placed {
+                line: None,
+                problem: Problem::new("file", words),
+            }],
+        )
     })?;
     let base = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-    parse(&text, Some(path), &base, registry, &|name| std::env::var(name).ok())
+    parse(&text, Some(path), &base, registry, &|name| {
+        std::env::var(name).ok()
+    })
 }
 
 fn bad(path: Option<&Path>, problems: Vec<Placed>) -> BadConfig {
-    BadConfig { path: path.map(Path::to_path_buf), problems }
+    BadConfig {
+        path: path.map(Path::to_path_buf),
+        problems,
+    }
 }
 
 /// The same from a text. `env` answers for environment variables.
@@ -115,7 +137,10 @@ pub fn parse(
         let lines = places::lines(text);
         let mut placed: Vec<Placed> = problems
             .into_iter()
-            .map(|problem| Placed { line: lines.of(&problem.key), problem })
+            .map(|problem| Placed {
+                line: lines.of(&problem.key),
+                problem,
+            })
             .collect();
         placed.sort_by_key(|placed| placed.line.unwrap_or(usize::MAX));
         bad(path, placed)
@@ -147,7 +172,12 @@ fn read(
     let intake = reader.nested("intake", sections::intake);
     let http = reader.nested("http", sections::http);
     let categories = sections::categories(&mut reader, base, CATEGORIES);
-    let setting = channel::Setting { base, zone: daemon.timezone, office: &office, secrets };
+    let setting = channel::Setting {
+        base,
+        zone: daemon.timezone,
+        office: &office,
+        secrets,
+    };
     let channels = channel::read(&mut reader, registry, &setting);
     let routing = routing::read(&mut reader, &channels, &categories);
     let schedules = schedule::read(&mut reader, base, daemon.timezone, &categories, secrets);

@@ -16,12 +16,15 @@ pub fn table(text: &str) -> Result<toml::Table, Placed> {
             format!("TOML 写法有误:{message}。"),
             format!("is not valid TOML: {message}."),
         );
-        Placed { line, problem: Problem::new("toml", words) }
+        Placed {
+            line,
+            problem: Problem::new("toml", words),
+        }
     })
 }
 
 fn line_at(text: &str, at: usize) -> usize {
-    text.as_bytes()[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
+    text[..text.floor_char_boundary(at)].matches('\n').count() + 1
 }
 
 /// Lines by dotted key; `channel[1].name` for the second `[[channel]]`.

@@ -31,7 +31,11 @@ pub fn read(
 ) -> Routing {
     let known: Vec<&ChannelConfig> = channels.iter().flatten().collect();
     let names = |kept: &dyn Fn(&ChannelConfig) -> bool| {
-        known.iter().filter(|one| kept(one)).map(|one| one.name.clone()).collect::<Vec<_>>()
+        known
+            .iter()
+            .filter(|one| kept(one))
+            .map(|one| one.name.clone())
+            .collect::<Vec<_>>()
     };
     let mut routing = Routing {
         routes: Vec::new(),
@@ -41,13 +45,25 @@ pub fn read(
     for (at, table) in reader.tables("route").into_iter().enumerate() {
         let texts = |key: &str| {
             let list = table.get(key).and_then(toml::Value::as_array);
-            list.map(|list| list.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect())
+            list.map(|list| {
+                list.iter()
+                    .filter_map(|v| v.as_str().map(str::to_owned))
+                    .collect()
+            })
         };
         let route = Route {
             categories: texts("category").unwrap_or_default(),
             channels: texts("channels").unwrap_or_default(),
         };
-        check(reader, at, &table, &route, &routing, categories, channels.len() == known.len());
+        check(
+            reader,
+            at,
+            &table,
+            &route,
+            &routing,
+            categories,
+            channels.len() == known.len(),
+        );
         routing.routes.push(route);
     }
     routing
@@ -62,7 +78,10 @@ fn check(
     categories: &Categories,
     complete: bool,
 ) {
-    for key in table.keys().filter(|key| !["category", "channels"].contains(&key.as_str())) {
+    for key in table
+        .keys()
+        .filter(|key| !["category", "channels"].contains(&key.as_str()))
+    {
         reader.problem(&format!("route[{at}].{key}"), "没有这一项。", "is unknown.");
     }
     if route.categories.is_empty() || route.channels.is_empty() {
@@ -72,7 +91,11 @@ fn check(
             "both category and channels must be lists of strings.",
         );
     }
-    for name in route.channels.iter().filter(|name| complete && !routing.all.contains(name)) {
+    for name in route
+        .channels
+        .iter()
+        .filter(|name| complete && !routing.all.contains(name))
+    {
         reader.problem(
             &format!("route[{at}].channels"),
             format!("没有名为“{name}”的渠道。"),
@@ -100,10 +123,12 @@ fn fits(pattern: &str, code: &str) -> bool {
 impl Routing {
     /// Names of the channels for a public item of this category.
     pub fn channels(&self, category: &str) -> Vec<&str> {
-        let route = self
-            .routes
-            .iter()
-            .find(|route| route.categories.iter().any(|pattern| fits(pattern, category)));
+        let route = self.routes.iter().find(|route| {
+            route
+                .categories
+                .iter()
+                .any(|pattern| fits(pattern, category))
+        });
         self.all
             .iter()
             .filter(|name| {

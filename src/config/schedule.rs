@@ -65,7 +65,11 @@ pub fn read(
         if let Some(schedule) = schedule {
             if schedules.iter().any(|other| other.name == schedule.name) {
                 let name = &schedule.name;
-                own.problem("name", format!("“{name}”重复。"), format!("`{name}` stands twice."));
+                own.problem(
+                    "name",
+                    format!("“{name}”重复。"),
+                    format!("`{name}` stands twice."),
+                );
             }
             schedules.push(schedule);
         }
@@ -86,29 +90,45 @@ fn one(
     let zone = match own.text("timezone") {
         None => zone,
         Some(text) => text.parse().unwrap_or_else(|_| {
-            own.problem("timezone", format!("没有时区“{text}”。"), format!("no time zone `{text}`."));
+            own.problem(
+                "timezone",
+                format!("没有时区“{text}”。"),
+                format!("no time zone `{text}`."),
+            );
             zone
         }),
     };
     let catch_up = own.duration("catch_up", std::time::Duration::from_hours(24));
     let building = own.choice("do", &[("release", false), ("build", true)], false);
-    let doing = if building { build(own, base, categories) } else { Doing::Release };
-    let cron = cron(&expression).map_err(|why| own.problem("cron", why.zh, why.en)).ok()?;
-    Some(ScheduleConfig { name, expression, cron, zone, doing, catch_up })
+    let doing = if building {
+        build(own, base, categories)
+    } else {
+        Doing::Release
+    };
+    let cron = cron(&expression)
+        .map_err(|why| own.problem("cron", why.zh, why.en))
+        .ok()?;
+    Some(ScheduleConfig {
+        name,
+        expression,
+        cron,
+        zone,
+        doing,
+        catch_up,
+    })
 }
 
 fn build(own: &mut Reader<'_>, base: &Path, categories: &Categories) -> Doing {
     let category = own.required("category");
-    let category = match categories.find(&category) {
-        Some(leaf) => leaf.code.clone(),
-        None => {
-            own.problem(
-                "category",
-                format!("没有信息分类“{category}”。"),
-                format!("there is no category `{category}`."),
-            );
-            category
-        }
+    let category = if let Some(leaf) = categories.find(&category) {
+        leaf.code.clone()
+    } else {
+        own.problem(
+            "category",
+            format!("没有信息分类“{category}”。"),
+            format!("there is no category `{category}`."),
+        );
+        category
     };
     Doing::Build(Build {
         category,
@@ -142,14 +162,20 @@ pub fn cron(expression: &str) -> Result<Schedule, lubu_channels::Words> {
             ));
         }
     };
-    if fields.last().is_some_and(|week| week.bytes().any(|byte| byte.is_ascii_digit())) {
+    if fields
+        .last()
+        .is_some_and(|week| week.bytes().any(|byte| byte.is_ascii_digit()))
+    {
         return Err(Words::new(
             "星期请写英文缩写(Mon、Tue…Sun,或 Mon-Fri),数字在不同系统里含义不同。",
             "write weekdays by name (Mon, Tue … Sun, or Mon-Fri): numbers mean different days in different systems.",
         ));
     }
     let schedule = Schedule::from_str(&six).map_err(|error| {
-        Words::new(format!("cron 写法有误:{error}。"), format!("is no cron expression: {error}."))
+        Words::new(
+            format!("cron 写法有误:{error}。"),
+            format!("is no cron expression: {error}."),
+        )
     })?;
     // Any fixed day will do: an expression that has no time after it never fires.
     let some_day = Timestamp::from_timestamp(1_767_225_600, 0).unwrap_or_default();
@@ -170,9 +196,14 @@ mod tests {
     #[test]
     fn five_fields_mean_second_zero_and_weekdays_go_by_name() {
         let monday = cron("0 9 * * Mon").unwrap();
-        let from = Tz::Asia__Shanghai.with_ymd_and_hms(2026, 11, 23, 8, 0, 0).unwrap();
-        let next: Vec<String> =
-            monday.after(&from).take(2).map(|at| at.format("%F %T %a").to_string()).collect();
+        let from = Tz::Asia__Shanghai
+            .with_ymd_and_hms(2026, 11, 23, 8, 0, 0)
+            .unwrap();
+        let next: Vec<String> = monday
+            .after(&from)
+            .take(2)
+            .map(|at| at.format("%F %T %a").to_string())
+            .collect();
         assert_eq!(next, ["2026-11-23 09:00:00 Mon", "2026-11-30 09:00:00 Mon"]);
     }
 

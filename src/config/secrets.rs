@@ -18,7 +18,10 @@ impl std::fmt::Debug for Secrets<'_> {
 
 impl<'a> Secrets<'a> {
     pub fn new(base: &Path, env: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { base: base.to_path_buf(), env }
+        Self {
+            base: base.to_path_buf(),
+            env,
+        }
     }
 
     fn file(&self, key: &str, path: &Path) -> Result<Secret, Problem> {
@@ -29,7 +32,10 @@ impl<'a> Secrets<'a> {
                 key,
                 Words::new(
                     format!("读不到密钥文件“{}”:{error}。", path.display()),
-                    format!("the secret file `{}` cannot be read: {error}.", path.display()),
+                    format!(
+                        "the secret file `{}` cannot be read: {error}.",
+                        path.display()
+                    ),
                 ),
             )
         })?;
@@ -50,10 +56,13 @@ impl<'a> Secrets<'a> {
 
 impl ResolveSecret for Secrets<'_> {
     fn resolve(&self, key: &str, value: &Value) -> Result<Secret, Problem> {
-        let place = value.as_table().filter(|table| table.len() == 1).and_then(|table| {
-            let (kind, name) = table.iter().next()?;
-            Some((kind.as_str(), name.as_str()?))
-        });
+        let place = value
+            .as_table()
+            .filter(|table| table.len() == 1)
+            .and_then(|table| {
+                let (kind, name) = table.iter().next()?;
+                Some((kind.as_str(), name.as_str()?))
+            });
         match place {
             Some(("env", name)) => self.variable(key, name),
             Some(("file", path)) => self.file(key, Path::new(path)),
@@ -81,7 +90,10 @@ impl ResolveSecret for Secrets<'_> {
 fn filled(key: &str, text: &str) -> Result<Secret, Problem> {
     let text = text.trim();
     if text.is_empty() {
-        return Err(Problem::new(key, Words::new("密钥是空的。", "the secret is empty.")));
+        return Err(Problem::new(
+            key,
+            Words::new("密钥是空的。", "the secret is empty."),
+        ));
     }
     Ok(Secret::new(text))
 }
@@ -90,8 +102,10 @@ fn filled(key: &str, text: &str) -> Result<Secret, Problem> {
 #[cfg(unix)]
 fn refuse_open_file(key: &str, path: &Path) -> Result<(), Problem> {
     use std::os::unix::fs::PermissionsExt as _;
-    let Ok(meta) = std::fs::metadata(path) else { return Ok(()) };
-    if meta.permissions().mode() & 0o007 == 0 {
+    let Ok(meta) = std::fs::metadata(path) else {
+        return Ok(());
+    };
+    if meta.permissions().mode().trailing_zeros() >= 3 {
         return Ok(());
     }
     let shown = path.display();

@@ -58,9 +58,13 @@ pub struct Intake {
 
 /// `LUBU_DATA`, `LUBU_LISTEN` and `LUBU_SOCKET` win over the file.
 pub fn from_environment(table: &mut toml::Table, env: &dyn Fn(&str) -> Option<String>) {
-    for (name, key) in [("LUBU_DATA", "data"), ("LUBU_LISTEN", "listen"), ("LUBU_SOCKET", "socket")]
-    {
-        if let (Some(value), Some(toml::Value::Table(daemon))) = (env(name), table.get_mut("daemon"))
+    for (name, key) in [
+        ("LUBU_DATA", "data"),
+        ("LUBU_LISTEN", "listen"),
+        ("LUBU_SOCKET", "socket"),
+    ] {
+        if let (Some(value), Some(toml::Value::Table(daemon))) =
+            (env(name), table.get_mut("daemon"))
         {
             daemon.insert(key.to_owned(), toml::Value::String(value));
         }
@@ -83,7 +87,10 @@ pub fn daemon(section: &mut Reader<'_>, base: &Path) -> Daemon {
             &[("human", LogFormat::Human), ("json", LogFormat::Json)],
             LogFormat::Human,
         ),
-        inbox: section.text("inbox").filter(|path| !path.is_empty()).map(|path| base.join(path)),
+        inbox: section
+            .text("inbox")
+            .filter(|path| !path.is_empty())
+            .map(|path| base.join(path)),
         stop_within: section.duration("stop_within", Duration::from_secs(20)),
         data,
     }

@@ -23,7 +23,10 @@ pub struct Actor {
 
 impl Actor {
     pub fn new(who: impl Into<String>, from: &'static str) -> Self {
-        Self { who: who.into(), from }
+        Self {
+            who: who.into(),
+            from,
+        }
     }
 
     pub fn engine() -> Self {
@@ -34,25 +37,71 @@ impl Actor {
 #[derive(Debug)]
 pub enum Act {
     /// Gives a configured channel its number, or finds it.
-    Register { name: String, adapter: String, account: String },
+    Register {
+        name: String,
+        adapter: String,
+        account: String,
+    },
     Accept(Box<Accept>),
-    Revise { actor: Actor, revision: Box<Revision>, note: String, schedule: Option<String> },
+    Revise {
+        actor: Actor,
+        revision: Box<Revision>,
+        note: String,
+        schedule: Option<String>,
+    },
     Approve(Box<Approve>),
     /// Lets approved items go that wait for this schedule.
-    Release { actor: Actor, items: Vec<ItemId> },
-    Withdraw { actor: Actor, item: ItemId, reason: String },
+    Release {
+        actor: Actor,
+        items: Vec<ItemId>,
+    },
+    Withdraw {
+        actor: Actor,
+        item: ItemId,
+        reason: String,
+    },
     /// Before the first byte of a step leaves.
-    Intent { id: DeliveryId, version: u64, job: Box<JobNow>, step: Step },
+    Intent {
+        id: DeliveryId,
+        version: u64,
+        job: Box<JobNow>,
+        step: Step,
+    },
     /// What came of a step, a look, a wait.
-    Settle { id: DeliveryId, version: u64, event: Box<Event>, dice: f64, lane: Option<LaneNews> },
+    Settle {
+        id: DeliveryId,
+        version: u64,
+        event: Box<Event>,
+        dice: f64,
+        lane: Option<LaneNews>,
+    },
     /// A person's word on a delivery.
-    Decide { actor: Actor, id: DeliveryId, event: Box<Event> },
+    Decide {
+        actor: Actor,
+        id: DeliveryId,
+        event: Box<Event>,
+    },
     /// Before a look that spends quota.
-    Spend { channel: ChannelNo, costs: Vec<Cost> },
-    Lane { actor: Actor, channel: ChannelNo, news: LaneNews },
+    Spend {
+        channel: ChannelNo,
+        costs: Vec<Cost>,
+    },
+    Lane {
+        actor: Actor,
+        channel: ChannelNo,
+        news: LaneNews,
+    },
     /// A schedule's period begins its run; refused when it had one.
-    Fire { schedule: String, period: String, due: Timestamp },
-    Fired { schedule: String, period: String, done: Words },
+    Fire {
+        schedule: String,
+        period: String,
+        due: Timestamp,
+    },
+    Fired {
+        schedule: String,
+        period: String,
+        done: Words,
+    },
 }
 
 /// A new item with its first revision.
@@ -138,14 +187,21 @@ pub enum Refusal {
     /// The drafter cannot sign (SEED-36).
     OwnWork,
     /// Only the newest revision can be signed.
-    Superseded { latest: u32 },
+    Superseded {
+        latest: u32,
+    },
     Withdrawn,
     /// Public copies exist: they must be withdrawn first.
     StillPublic,
     Paused,
-    QuotaUsed { name: String, until: Timestamp },
+    QuotaUsed {
+        name: String,
+        until: Timestamp,
+    },
     /// A person who said "not there" cannot order the next send.
-    NeedsAnother { by: String },
+    NeedsAnother {
+        by: String,
+    },
     /// This period has run.
     Ran,
     /// A record cannot be read; the state must be rebuilt.
@@ -155,23 +211,30 @@ pub enum Refusal {
 impl Refusal {
     pub fn words(&self) -> Words {
         match self {
-            Self::NoItem(id) => Words::new(format!("没有信息 {id}"), format!("there is no item {id}")),
+            Self::NoItem(id) => {
+                Words::new(format!("没有信息 {id}"), format!("there is no item {id}"))
+            }
             Self::NoRevision(id, number) => Words::new(
                 format!("信息 {id} 没有第 {number} 版"),
                 format!("item {id} has no revision {number}"),
             ),
-            Self::NoDelivery(id) => {
-                Words::new(format!("没有投递 {id}"), format!("there is no delivery {id}"))
-            }
-            Self::NoChannel(no) => {
-                Words::new(format!("没有渠道 {}", no.0), format!("there is no channel {}", no.0))
-            }
+            Self::NoDelivery(id) => Words::new(
+                format!("没有投递 {id}"),
+                format!("there is no delivery {id}"),
+            ),
+            Self::NoChannel(no) => Words::new(
+                format!("没有渠道 {}", no.0),
+                format!("there is no channel {}", no.0),
+            ),
             Self::Stale => Words::new(
                 "此条目刚刚被别人改动,请刷新后再试",
                 "somebody changed it meanwhile; read it again and retry",
             ),
             Self::Illegal(illegal) => Words::new(
-                format!("当前状态({})不能执行此操作({})", illegal.state, illegal.event),
+                format!(
+                    "当前状态({})不能执行此操作({})",
+                    illegal.state, illegal.event
+                ),
                 format!("this cannot be done: {illegal}"),
             ),
             Self::KeyReused(id) => Words::new(
@@ -204,8 +267,14 @@ impl Refusal {
             ),
             Self::Paused => Words::new("渠道已暂停", "the channel is paused"),
             Self::QuotaUsed { name, until } => Words::new(
-                format!("平台配额 {name} 已用完,{} 恢复", until.format("%Y-%m-%d %H:%M UTC")),
-                format!("the quota {name} is used up until {}", until.format("%Y-%m-%d %H:%M UTC")),
+                format!(
+                    "平台配额 {name} 已用完,{} 恢复",
+                    until.format("%Y-%m-%d %H:%M UTC")
+                ),
+                format!(
+                    "the quota {name} is used up until {}",
+                    until.format("%Y-%m-%d %H:%M UTC")
+                ),
             ),
             Self::NeedsAnother { by } => Words::new(
                 format!("{by} 已核实平台上没有;再次发送须由另一人决定"),

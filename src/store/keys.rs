@@ -5,11 +5,12 @@ use crate::ids::{ChannelNo, DeliveryId, ItemId};
 pub const ITEMS: &[u8] = b"i";
 pub const DELIVERIES: &[u8] = b"d";
 pub const CHANNELS: &[u8] = b"c";
-pub const RUNS: &[u8] = b"s";
 
 fn join(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
     let mut key = vec![kind];
-    parts.iter().for_each(|part| key.extend_from_slice(part));
+    for part in parts {
+        key.extend_from_slice(part);
+    }
     key
 }
 
@@ -54,7 +55,16 @@ pub fn content(hash: &str) -> Vec<u8> {
 
 /// What is used of a quota of an account in one window.
 pub fn quota(account: &str, name: &str, window: &str) -> Vec<u8> {
-    join(b'q', &[account.as_bytes(), b"\0", name.as_bytes(), b"\0", window.as_bytes()])
+    join(
+        b'q',
+        &[
+            account.as_bytes(),
+            b"\0",
+            name.as_bytes(),
+            b"\0",
+            window.as_bytes(),
+        ],
+    )
 }
 
 /// The last index number given in a year.

@@ -5,7 +5,9 @@ use lubu_channels::{UpdateBy, Words};
 use super::{Decided, Desk, header, policy};
 use crate::ids::{ChannelNo, DeliveryId, ItemId};
 use crate::model::approval::{Approval, OnCorrection};
-use crate::model::delivery::{Delivery, Event, Hold, State, Wanted, WantedRevision, Why, transition};
+use crate::model::delivery::{
+    Delivery, Event, Hold, State, Wanted, WantedRevision, Why, transition,
+};
 use crate::model::item::{Item, Withdrawal};
 use crate::model::scope::Scope;
 use crate::store::act::{Actor, Answer, Approve, Refusal};
@@ -15,13 +17,20 @@ impl Desk<'_> {
     /// True on disk afterwards: the approval, bound to the content hash and scope, and a delivery
     /// for each channel it is routed to, which wants exactly the draft that was signed.
     pub(super) fn approve(&mut self, approve: Approve) -> Decided {
-        let Approve { actor, approval, choices } = approve;
+        let Approve {
+            actor,
+            approval,
+            choices,
+        } = approve;
         let mut item = self.item(approval.item)?;
         self.may_sign(&item, &approval)?;
         let mut deliveries = Vec::new();
         if approval.scope == Scope::Public {
             for (channel, draft) in &approval.routed {
-                let choice = choices.iter().find(|(no, _)| no == channel).map(|(_, choice)| *choice);
+                let choice = choices
+                    .iter()
+                    .find(|(no, _)| no == channel)
+                    .map(|(_, choice)| *choice);
                 let wanted = WantedRevision {
                     number: approval.revision,
                     draft: draft.clone(),
@@ -39,7 +48,11 @@ impl Desk<'_> {
             }
             self.put_delivery(delivery)?;
         }
-        self.put(keys::approval(item.id, approval.revision), &approval, "approval")?;
+        self.put(
+            keys::approval(item.id, approval.revision),
+            &approval,
+            "approval",
+        )?;
         let mut header = header(&actor, "approve", Some(item.id));
         header.outcome = Some(approval.scope.code().to_owned());
         self.put_item(item)?;
@@ -51,7 +64,9 @@ impl Desk<'_> {
             return Err(Refusal::Withdrawn);
         }
         if approval.revision != item.latest {
-            return Err(Refusal::Superseded { latest: item.latest });
+            return Err(Refusal::Superseded {
+                latest: item.latest,
+            });
         }
         let revision = self.revision(item.id, approval.revision)?;
         if revision.hash != approval.hash {
@@ -75,19 +90,30 @@ impl Desk<'_> {
         choice: Option<OnCorrection>,
     ) -> Result<Delivery, Refusal> {
         let policy = policy(self.rules, channel)?;
-        let id = DeliveryId { item: item.id, channel };
+        let id = DeliveryId {
+            item: item.id,
+            channel,
+        };
         let before: Option<Delivery> = self.get(&keys::delivery(id), "delivery")?;
         let Some(before) = before else {
             let state = match &item.schedule {
-                Some(name) => State::Held { why: Hold::Schedule(name.clone()), at: None },
-                None => State::Due { at: self.now, why: Why::Fresh },
+                Some(name) => State::Held {
+                    why: Hold::Schedule(name.clone()),
+                    at: None,
+                },
+                None => State::Due {
+                    at: self.now,
+                    why: Why::Fresh,
+                },
             };
             return Ok(Delivery::new(id, Wanted::Revision(wanted), state, self.now));
         };
         let old = before.shown && before.sent() != Some(wanted.number);
         let event = if old && policy.update != UpdateBy::InPlace {
             match choice.unwrap_or(policy.on_correction) {
-                OnCorrection::Leave => Event::Kept { why: left(wanted.number) },
+                OnCorrection::Leave => Event::Kept {
+                    why: left(wanted.number),
+                },
                 OnCorrection::Replace => {
                     wanted.replace = true;
                     Event::Approved(wanted)
@@ -103,9 +129,18 @@ impl Desk<'_> {
     /// Channels that show an earlier revision and are no longer routed to keep it.
     fn unrouted(&self, item: &Item, approval: &Approval) -> Result<Vec<Delivery>, Refusal> {
         let mut kept = Vec::new();
-        for channel in item.channels.iter().filter(|no| !approval.routed.contains_key(no)) {
-            let id = DeliveryId { item: item.id, channel: *channel };
-            let Ok(policy) = policy(self.rules, *channel) else { continue };
+        for channel in item
+            .channels
+            .iter()
+            .filter(|no| !approval.routed.contains_key(no))
+        {
+            let id = DeliveryId {
+                item: item.id,
+                channel: *channel,
+            };
+            let Ok(policy) = policy(self.rules, *channel) else {
+                continue;
+            };
             let event = Event::Kept { why: not_routed() };
             let delivery = transition(self.delivery(id)?, event, self.now, policy, 0.5)
                 .map_err(Refusal::Illegal)?;
@@ -120,7 +155,13 @@ impl Desk<'_> {
         for id in items {
             for channel in self.item(*id)?.channels {
                 let before = self.delivery(DeliveryId { item: *id, channel })?;
-                let State::Held { why: Hold::Schedule(_), .. } = before.state else { continue };
+                let State::Held {
+                    why: Hold::Schedule(_),
+                    ..
+                } = before.state
+                else {
+                    continue;
+                };
                 let policy = policy(self.rules, channel)?;
                 let after = transition(before, Event::Released, self.now, policy, 0.5)
                     .map_err(Refusal::Illegal)?;
@@ -128,7 +169,10 @@ impl Desk<'_> {
                 released.push(after);
             }
         }
-        Ok((header(actor, "release", items.first().copied()), Answer::Deliveries(released)))
+        Ok((
+            header(actor, "release", items.first().copied()),
+            Answer::Deliveries(released),
+        ))
     }
 
     /// True on disk afterwards: no channel wants it, nothing new of it starts anywhere.
@@ -138,18 +182,27 @@ impl Desk<'_> {
         for channel in item.channels.clone() {
             let before = self.delivery(DeliveryId { item: id, channel })?;
             let policy = policy(self.rules, channel)?;
-            let event = Event::Withdrawn { by: actor.who.clone(), reason: reason.to_owned() };
+            let event = Event::Withdrawn {
+                by: actor.who.clone(),
+                reason: reason.to_owned(),
+            };
             let after =
                 transition(before, event, self.now, policy, 0.5).map_err(Refusal::Illegal)?;
             self.put_delivery(&after)?;
             deliveries.push(after);
         }
         if item.withdrawal.is_none() {
-            item.withdrawal =
-                Some(Withdrawal { by: actor.who.clone(), reason: reason.to_owned(), at: self.now });
+            item.withdrawal = Some(Withdrawal {
+                by: actor.who.clone(),
+                reason: reason.to_owned(),
+                at: self.now,
+            });
         }
         self.put_item(item)?;
-        Ok((header(actor, "withdraw", Some(id)), Answer::Deliveries(deliveries)))
+        Ok((
+            header(actor, "withdraw", Some(id)),
+            Answer::Deliveries(deliveries),
+        ))
     }
 }
 
@@ -161,5 +214,8 @@ fn left(number: u32) -> Words {
 }
 
 fn not_routed() -> Words {
-    Words::new("新版不再发布到此渠道,旧稿保留", "the new revision is not routed here; the old copy stays")
+    Words::new(
+        "新版不再发布到此渠道,旧稿保留",
+        "the new revision is not routed here; the old copy stays",
+    )
 }

@@ -23,14 +23,30 @@ impl Desk<'_> {
             let header = header(&accept.actor, "accept-known", Some(known.item));
             return Ok((header, Answer::Accepted(known)));
         }
-        let Accept { actor, mut item, revision, key, index, .. } = accept;
-        item.index_no = index.map(|rule| self.next_index(&rule, &item.category)).transpose()?;
+        let Accept {
+            actor,
+            mut item,
+            revision,
+            key,
+            index,
+            ..
+        } = accept;
+        item.index_no = index
+            .map(|rule| self.next_index(&rule, &item.category))
+            .transpose()?;
         if let Some((key, body)) = key {
-            let record = Key { item: item.id, body };
+            let record = Key {
+                item: item.id,
+                body,
+            };
             self.put(keys::idempotency(&key), &record, "key")?;
         }
         self.put(keys::content(&revision.hash), &item.id, "content")?;
-        self.put(keys::revision(item.id, revision.number), &revision, "revision")?;
+        self.put(
+            keys::revision(item.id, revision.number),
+            &revision,
+            "revision",
+        )?;
         let accepted = Accepted {
             item: item.id,
             revision: revision.number,
@@ -65,8 +81,15 @@ impl Desk<'_> {
     }
 
     fn as_known(&self, id: ItemId) -> Result<Accepted, Refusal> {
-        let Item { latest, index_no, .. } = self.item(id)?;
-        Ok(Accepted { item: id, revision: latest, index_no, known: true })
+        let Item {
+            latest, index_no, ..
+        } = self.item(id)?;
+        Ok(Accepted {
+            item: id,
+            revision: latest,
+            index_no,
+            known: true,
+        })
     }
 
     /// The next number of the year of formation; never given again (CAT-01, CAT-02).
@@ -93,15 +116,26 @@ impl Desk<'_> {
         let latest = self.revision(item.id, item.latest)?;
         if latest.hash == revision.hash {
             let known = self.as_known(item.id)?;
-            return Ok((header(actor, "revise-known", Some(item.id)), Answer::Accepted(known)));
+            return Ok((
+                header(actor, "revise-known", Some(item.id)),
+                Answer::Accepted(known),
+            ));
         }
         revision.number = item.latest + 1;
         item.latest = revision.number;
         item.title.clone_from(&revision.title);
         item.schedule = schedule;
-        item.corrections.push(CorrectionNote { revision: revision.number, at: self.now, note });
+        item.corrections.push(CorrectionNote {
+            revision: revision.number,
+            at: self.now,
+            note,
+        });
         self.put(keys::content(&revision.hash), &item.id, "content")?;
-        self.put(keys::revision(item.id, revision.number), &revision, "revision")?;
+        self.put(
+            keys::revision(item.id, revision.number),
+            &revision,
+            "revision",
+        )?;
         let accepted = Accepted {
             item: item.id,
             revision: revision.number,

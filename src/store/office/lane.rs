@@ -39,7 +39,13 @@ impl Desk<'_> {
             former.name = format!("{name} ({})", former.account);
             self.put(keys::channel(former.number), &former, "channel")?;
         }
-        let number = ChannelNo(all.iter().map(|channel| channel.number.0).max().unwrap_or(0) + 1);
+        let number = ChannelNo(
+            all.iter()
+                .map(|channel| channel.number.0)
+                .max()
+                .unwrap_or(0)
+                + 1,
+        );
         let record = ChannelRecord {
             number,
             name,
@@ -72,8 +78,9 @@ impl Desk<'_> {
     }
 
     pub(super) fn note_lane(&mut self, number: ChannelNo, news: LaneNews) -> Result<(), Refusal> {
-        let mut channel: ChannelRecord =
-            self.get(&keys::channel(number), "channel")?.ok_or(Refusal::NoChannel(number))?;
+        let mut channel: ChannelRecord = self
+            .get(&keys::channel(number), "channel")?
+            .ok_or(Refusal::NoChannel(number))?;
         match news {
             LaneNews::Paused(pause) => channel.pause = Some(pause),
             LaneNews::Resumed => {
@@ -101,15 +108,23 @@ impl Desk<'_> {
             done: None,
         };
         self.put(key, &run, "run")?;
-        Ok((header(&Actor::new(schedule, "schedule"), "fire", None), Answer::Done))
+        Ok((
+            header(&Actor::new(schedule, "schedule"), "fire", None),
+            Answer::Done,
+        ))
     }
 
     /// True on disk afterwards: what the run did.
     pub(super) fn fired(&mut self, schedule: &str, period: &str, done: Words) -> Decided {
         let key = keys::run(schedule, period);
-        let Some(mut run) = self.get::<Run>(&key, "run")? else { return Err(Refusal::Ran) };
+        let Some(mut run) = self.get::<Run>(&key, "run")? else {
+            return Err(Refusal::Ran);
+        };
         run.done = Some(done);
         self.put(key, &run, "run")?;
-        Ok((header(&Actor::new(schedule, "schedule"), "fired", None), Answer::Done))
+        Ok((
+            header(&Actor::new(schedule, "schedule"), "fired", None),
+            Answer::Done,
+        ))
     }
 }

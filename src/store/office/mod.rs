@@ -9,6 +9,8 @@ mod intake;
 mod lane;
 mod send;
 
+pub use lane::Run;
+
 use std::sync::{Arc, RwLock};
 
 use lubu_channels::Timestamp;
@@ -85,9 +87,18 @@ impl Domain for Office {
     ) -> Result<Decision<Answer>, Refusal> {
         let rules = self.rules.all();
         let now = Timestamp::from_timestamp_millis(stamp.time_ms).unwrap_or_default();
-        let mut desk = Desk { view, now, rules: &rules, changes: Vec::new() };
+        let mut desk = Desk {
+            view,
+            now,
+            rules: &rules,
+            changes: Vec::new(),
+        };
         let (header, answer) = desk.decide(act)?;
-        Ok(Decision { header, changes: desk.changes, answer })
+        Ok(Decision {
+            header,
+            changes: desk.changes,
+            answer,
+        })
     }
 }
 
@@ -104,23 +115,55 @@ type Decided = Result<(Header, Answer), Refusal>;
 impl Desk<'_> {
     fn decide(&mut self, act: Act) -> Decided {
         match act {
-            Act::Register { name, adapter, account } => self.register(name, adapter, account),
+            Act::Register {
+                name,
+                adapter,
+                account,
+            } => self.register(name, adapter, account),
             Act::Accept(accept) => self.accept(*accept),
-            Act::Revise { actor, revision, note, schedule } => {
-                self.revise(&actor, *revision, note, schedule)
-            }
+            Act::Revise {
+                actor,
+                revision,
+                note,
+                schedule,
+            } => self.revise(&actor, *revision, note, schedule),
             Act::Approve(approve) => self.approve(*approve),
             Act::Release { actor, items } => self.release(&actor, &items),
-            Act::Withdraw { actor, item, reason } => self.withdraw(&actor, item, &reason),
-            Act::Intent { id, version, job, step } => self.intent(id, version, *job, step),
-            Act::Settle { id, version, event, dice, lane } => {
-                self.settle(id, version, *event, dice, lane)
-            }
+            Act::Withdraw {
+                actor,
+                item,
+                reason,
+            } => self.withdraw(&actor, item, &reason),
+            Act::Intent {
+                id,
+                version,
+                job,
+                step,
+            } => self.intent(id, version, *job, step),
+            Act::Settle {
+                id,
+                version,
+                event,
+                dice,
+                lane,
+            } => self.settle(id, version, *event, dice, lane),
             Act::Decide { actor, id, event } => self.person(&actor, id, *event),
             Act::Spend { channel, costs } => self.spend_for_look(channel, &costs),
-            Act::Lane { actor, channel, news } => self.lane(&actor, channel, news),
-            Act::Fire { schedule, period, due } => self.fire(&schedule, &period, due),
-            Act::Fired { schedule, period, done } => self.fired(&schedule, &period, done),
+            Act::Lane {
+                actor,
+                channel,
+                news,
+            } => self.lane(&actor, channel, news),
+            Act::Fire {
+                schedule,
+                period,
+                due,
+            } => self.fire(&schedule, &period, due),
+            Act::Fired {
+                schedule,
+                period,
+                done,
+            } => self.fired(&schedule, &period, done),
         }
     }
 
@@ -129,8 +172,12 @@ impl Desk<'_> {
         key: &[u8],
         what: &'static str,
     ) -> Result<Option<T>, Refusal> {
-        let Some(bytes) = self.view.get(key) else { return Ok(None) };
-        record::decode(&bytes).map(Some).map_err(|_| Refusal::Damaged(what))
+        let Some(bytes) = self.view.get(key) else {
+            return Ok(None);
+        };
+        record::decode(&bytes)
+            .map(Some)
+            .map_err(|_| Refusal::Damaged(what))
     }
 
     fn put<T: Serialize>(
@@ -145,7 +192,8 @@ impl Desk<'_> {
     }
 
     fn item(&self, id: ItemId) -> Result<Item, Refusal> {
-        self.get(&keys::item(id), "item")?.ok_or(Refusal::NoItem(id))
+        self.get(&keys::item(id), "item")?
+            .ok_or(Refusal::NoItem(id))
     }
 
     fn put_item(&mut self, mut item: Item) -> Result<(), Refusal> {
@@ -159,21 +207,21 @@ impl Desk<'_> {
     }
 
     fn delivery(&self, id: DeliveryId) -> Result<Delivery, Refusal> {
-        self.get(&keys::delivery(id), "delivery")?.ok_or(Refusal::NoDelivery(id))
+        self.get(&keys::delivery(id), "delivery")?
+            .ok_or(Refusal::NoDelivery(id))
     }
 
     fn put_delivery(&mut self, delivery: &Delivery) -> Result<(), Refusal> {
         self.put(keys::delivery(delivery.id), delivery, "delivery")
     }
-
-    fn policy(&self, number: ChannelNo) -> Result<&Policy, Refusal> {
-        policy(self.rules, number)
-    }
 }
 
 /// Borrowed from the rules alone, so that the desk can be written meanwhile.
 fn policy(rules: &[Policy], number: ChannelNo) -> Result<&Policy, Refusal> {
-    rules.iter().find(|policy| policy.number == number).ok_or(Refusal::NoChannel(number))
+    rules
+        .iter()
+        .find(|policy| policy.number == number)
+        .ok_or(Refusal::NoChannel(number))
 }
 
 fn header(actor: &Actor, what: &str, item: Option<ItemId>) -> Header {

@@ -40,7 +40,9 @@ impl Desk<'_> {
             }
         }
         if let Err(refusal) = self.spend(policy, &step.costs, job.goal) {
-            let Refusal::QuotaUsed { name, until } = refusal else { return Err(refusal) };
+            let Refusal::QuotaUsed { name, until } = refusal else {
+                return Err(refusal);
+            };
             self.changes.clear();
             let why = Why::Quota { name };
             return self.moved(before, Event::Postponed { until, why }, policy);
@@ -55,13 +57,20 @@ impl Desk<'_> {
     fn moved(&mut self, before: Delivery, event: Event, policy: &Policy) -> Decided {
         let after = self.step(before, event, policy, 0.5)?;
         self.put_delivery(&after)?;
-        let header = about(&Actor::engine(), "wait", after.id, after.public_state().code());
+        let header = about(
+            &Actor::engine(),
+            "wait",
+            after.id,
+            after.public_state().code(),
+        );
         Ok((header, Answer::Moved(Box::new(after))))
     }
 
     /// Invariant 1: an approval of exactly this content and draft, with scope `public`, in force.
     fn may_leave(&self, delivery: &Delivery, job: &JobNow) -> Result<(), Refusal> {
-        let Wanted::Revision(wanted) = &delivery.wanted else { return Err(Refusal::Withdrawn) };
+        let Wanted::Revision(wanted) = &delivery.wanted else {
+            return Err(Refusal::Withdrawn);
+        };
         if wanted.number != job.revision || wanted.draft != job.draft {
             return Err(Refusal::Stale);
         }
@@ -95,7 +104,10 @@ impl Desk<'_> {
     ) -> Result<Option<Vec<ChannelNo>>, Refusal> {
         let mut missing = Vec::new();
         for channel in &policy.after {
-            let id = DeliveryId { item: delivery.id.item, channel: *channel };
+            let id = DeliveryId {
+                item: delivery.id.item,
+                channel: *channel,
+            };
             // An item that is not routed there has nothing to wait for.
             let Some(other) = self.get::<Delivery>(&keys::delivery(id), "delivery")? else {
                 continue;
@@ -163,15 +175,29 @@ impl Desk<'_> {
 
     /// Deliveries of the same item that waited for this one to be seen.
     fn released_by(&mut self, live: &Delivery) -> Result<Vec<Delivery>, Refusal> {
-        let State::Live = live.state else { return Ok(Vec::new()) };
+        let State::Live = live.state else {
+            return Ok(Vec::new());
+        };
         let rules = self.rules;
         let mut released = Vec::new();
-        for waiting in rules.iter().filter(|policy| policy.after.contains(&live.id.channel)) {
-            let id = DeliveryId { item: live.id.item, channel: waiting.number };
+        for waiting in rules
+            .iter()
+            .filter(|policy| policy.after.contains(&live.id.channel))
+        {
+            let id = DeliveryId {
+                item: live.id.item,
+                channel: waiting.number,
+            };
             let Some(before) = self.get::<Delivery>(&keys::delivery(id), "delivery")? else {
                 continue;
             };
-            let State::Held { why: Hold::After(_), .. } = before.state else { continue };
+            let State::Held {
+                why: Hold::After(_),
+                ..
+            } = before.state
+            else {
+                continue;
+            };
             // Whether everything is there by now is asked again by its own intent.
             let after = self.step(before, Event::Released, waiting, 0.5)?;
             self.put_delivery(&after)?;
@@ -200,7 +226,10 @@ impl Desk<'_> {
             let key = keys::quota(&policy.account, &quota.name, &label);
             let Used(used) = self.get(&key, "quota")?.unwrap_or_default();
             if used + cost.units > ceiling(quota, goal) {
-                return Err(Refusal::QuotaUsed { name: quota.name.clone(), until });
+                return Err(Refusal::QuotaUsed {
+                    name: quota.name.clone(),
+                    until,
+                });
             }
             self.put(key, &Used(used + cost.units), "quota")?;
         }
@@ -218,12 +247,18 @@ fn ceiling(quota: &Quota, goal: Goal) -> u32 {
 /// Seen live with that revision or a later one.
 fn shows(delivery: &Delivery, revision: u32) -> bool {
     matches!(delivery.state, State::Live)
-        && delivery.copy.as_ref().is_some_and(|copy| copy.revision >= revision)
+        && delivery
+            .copy
+            .as_ref()
+            .is_some_and(|copy| copy.revision >= revision)
 }
 
 /// The outcome of a step arrives though `wanted` was changed while it ran.
 fn arrives(before: &Delivery, event: &Event) -> bool {
-    let outcome = matches!(event, Event::Done { .. } | Event::Failed { .. } | Event::Lost);
+    let outcome = matches!(
+        event,
+        Event::Done { .. } | Event::Failed { .. } | Event::Lost
+    );
     let looked = matches!(event, Event::Looked { .. } | Event::LookFailed { .. });
     match &before.state {
         State::Working { .. } => outcome,

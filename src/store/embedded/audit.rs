@@ -1,0 +1,138 @@
+//! Checking and listing the journal without opening the store.
+//!
+//! Reads only, and takes no lock: it also runs beside the daemon. What looks like damage may then be a frame
+//! that was being written while we read over it, so a place is read again until it stops moving.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde::Deserialize;
+use thiserror::Error;
+use uuid::Uuid;
+
+use super::checkpoint;
+use super::domain::{Header, Stamp};
+use super::frame::Chain;
+use super::walk::{self, Damage, End, Flaw, Place, WalkError};
+
+/// A journal in which every byte that counts was read and agrees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    pub entries: u64,
+    pub segments: u64,
+    /// Chain hash of the last entry.
+    pub head: Chain,
+    /// Its sequence.
+    pub sequence: u64,
+}
+
+/// Why a journal was not verified.
+#[derive(Debug, Error)]
+pub enum Unverified {
+    #[error(
+        "verify the journal: segment {} at byte {} (sequence {}): {}",
+        .0.segment, .0.offset, .0.sequence, .0.why.words().0
+    )]
+    Broken(Damage),
+    #[error("read the journal")]
+    Io(#[from] io::Error),
+}
+
+impl From<WalkError> for Unverified {
+    fn from(error: WalkError) -> Self {
+        match error {
+            WalkError::Damaged(damage) => Self::Broken(damage),
+            WalkError::Io(error) => Self::Io(error),
+        }
+    }
+}
+
+/// Reads every entry of the data folder's journal and checks the chain from its beginning.
+pub fn verify(data: &Path) -> Result<Verified, Unverified> {
+    let mut entries = 0;
+    let (end, first) = pass(data, 0, &mut |_, _| entries += 1)?;
+    let segments = end
+        .last
+        .as_ref()
+        .map_or(0, |last| last.header.number + 1 - first);
+    Ok(Verified {
+        entries,
+        segments,
+        head: end.position.chain,
+        sequence: end.position.sequence,
+    })
+}
+
+/// Gives every entry from `from` on to `each`, oldest first. The end is that at the time of the call.
+pub fn entries(
+    data: &Path,
+    from: u64,
+    each: &mut dyn FnMut(Stamp, Header),
+) -> Result<(), Unverified> {
+    pass(data, from, each).map(|_| ())
+}
+
+fn pass(
+    data: &Path,
+    from: u64,
+    each: &mut dyn FnMut(Stamp, Header),
+) -> Result<(End, u64), Unverified> {
+    let journal = data.join("journal");
+    // Read before the end is looked for: it can only have been passed since.
+    let known = checkpoint::read(data)?.map_or(0, |found| found.head.sequence);
+    let end = steady_end(&journal, store_id(data)?, known)?;
+    if end.position.sequence < known {
+        let last = end.last.as_ref();
+        let segment = last.map_or(1, |last| last.header.number);
+        let place = Place {
+            segment,
+            offset: last.map_or(0, |last| last.offset as u64),
+        };
+        return Err(place
+            .damaged(end.position.sequence + 1, Flaw::EndLost)
+            .into());
+    }
+    let first = if from > 1 {
+        walk::start_for(&journal, &end, from)?
+    } else {
+        1
+    };
+    walk::walk(&journal, first, &end, &mut |entry, place| {
+        let Some((stamp, header)) = entry.header() else {
+            return Err(place.damaged(entry.sequence, Flaw::Entry));
+        };
+        if entry.sequence >= from && entry.sequence <= end.position.sequence {
+            each(stamp, header);
+        }
+        Ok(())
+    })?;
+    Ok((end, first))
+}
+
+/// The end, looked for again as long as the place of the damage moves on.
+fn steady_end(journal: &Path, store: Uuid, known: u64) -> Result<End, WalkError> {
+    let mut before: Option<Damage> = None;
+    loop {
+        match walk::find_end(journal, store, known) {
+            Err(WalkError::Damaged(damage)) if before.as_ref() != Some(&damage) => {
+                before = Some(damage);
+            }
+            // Compressed between the listing and the reading: the next listing shows it.
+            Err(WalkError::Io(error))
+                if error.kind() == io::ErrorKind::NotFound && before.is_none() => {}
+            other => return other,
+        }
+    }
+}
+
+fn store_id(data: &Path) -> io::Result<Uuid> {
+    #[derive(Deserialize)]
+    struct Id {
+        store: Uuid,
+    }
+    let text = fs::read_to_string(data.join("store.toml"))?;
+    toml::from_str::<Id>(&text)
+        .map(|id| id.store)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "store.toml cannot be read"))
+}

@@ -1,0 +1,230 @@
+//! Bytes by their BLAKE3 hash, as files: bodies, drafts, replies, attachments, images.
+//!
+//! Written by the task that needs them, in parallel, before the act that names them. A blob is durable once `put` returns: its
+//! bytes, its name, and its folder, also when somebody else wrote it a moment ago and has not synced yet.
+//! A [`Pin`] keeps it from being collected until the act that names it is applied; it is taken before
+//! the blob is looked for, or a collection could pass between the looking and the naming.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::disk::{Disk, is_full};
+
+/// The name of a blob: the BLAKE3 hash of its bytes, in text 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct BlobHash([u8; 32]);
+
+impl BlobHash {
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(*blake3::hash(bytes).as_bytes())
+    }
+
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Display for BlobHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(blake3::Hash::from_bytes(self.0).to_hex().as_str())
+    }
+}
+
+impl fmt::Debug for BlobHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Not 64 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("read a blob's name: it is not 64 hexadecimal digits")]
+pub struct NotAHash;
+
+impl FromStr for BlobHash {
+    type Err = NotAHash;
+
+    fn from_str(text: &str) -> Result<Self, NotAHash> {
+        blake3::Hash::from_hex(text)
+            .map(|hash| Self(*hash.as_bytes()))
+            .map_err(|_| NotAHash)
+    }
+}
+
+/// Reads after "failed to".
+#[derive(Debug, Error)]
+pub enum BlobError {
+    #[error("read blob {0}: it is not there")]
+    Missing(BlobHash),
+    #[error("read blob {0}: its bytes do not have this hash; restore it from a backup")]
+    Damaged(BlobHash),
+    #[error("write a blob: the disk is full")]
+    DiskFull,
+    #[error("reach a blob's file")]
+    Io(#[source] io::Error),
+    #[error("reach a blob's file: the runtime is stopping")]
+    Interrupted,
+}
+
+impl From<io::Error> for BlobError {
+    fn from(error: io::Error) -> Self {
+        if is_full(&error) {
+            Self::DiskFull
+        } else {
+            Self::Io(error)
+        }
+    }
+}
+
+type Pins = Arc<Mutex<HashMap<BlobHash, usize>>>;
+
+/// As long as it lives, its blob is not collected. Keep it until the act that names the blob is answered.
+#[derive(Debug)]
+pub struct Pin {
+    hash: BlobHash,
+    pins: Pins,
+}
+
+impl Pin {
+    pub fn hash(&self) -> BlobHash {
+        self.hash
+    }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        let mut pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = pins.get_mut(&self.hash) {
+            *count -= 1;
+            if *count == 0 {
+                pins.remove(&self.hash);
+            }
+        }
+    }
+}
+
+/// The folder `blobs`. Clones share their pins.
+#[derive(Clone, Debug)]
+pub struct Blobs {
+    folder: PathBuf,
+    disk: Disk,
+    pins: Pins,
+    /// Tells the temporary files of one process apart.
+    tickets: Arc<AtomicU64>,
+}
+
+impl Blobs {
+    /// Clears what half-written blobs left behind, and makes the 256 folders.
+    pub(super) fn open(data: &Path, disk: &Disk) -> io::Result<Self> {
+        let folder = data.join("blobs");
+        let mut made = false;
+        for first in 0..=u8::MAX {
+            match DirBuilder::new()
+                .mode(0o700)
+                .create(folder.join(format!("{first:02x}")))
+            {
+                Ok(()) => made = true,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|end| end == "tmp") {
+                fs::remove_file(path)?;
+            }
+        }
+        if made {
+            disk.sync_folder(&folder)?;
+            disk.sync_folder(data)?;
+        }
+        let (pins, tickets) = (Pins::default(), Arc::default());
+        Ok(Self {
+            folder,
+            disk: disk.clone(),
+            pins,
+            tickets,
+        })
+    }
+
+    /// Keeps the blob from being collected, whether it is there or not.
+    pub fn pin(&self, hash: BlobHash) -> Pin {
+        let mut pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
+        *pins.entry(hash).or_default() += 1;
+        Pin {
+            hash,
+            pins: Arc::clone(&self.pins),
+        }
+    }
+
+    pub fn is_pinned(&self, hash: BlobHash) -> bool {
+        self.pins
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains_key(&hash)
+    }
+
+    /// Durable once this returns. Blocks; see [`Blobs::put`] for async tasks.
+    pub fn put_blocking(&self, bytes: &[u8]) -> Result<Pin, BlobError> {
+        let hash = BlobHash::of(bytes);
+        let pin = self.pin(hash);
+        let path = self.path(hash);
+        let folder = path.parent().unwrap_or(&self.folder);
+        // One that lies there with other bytes is damaged, and this is the cure.
+        if fs::read(&path).is_ok_and(|there| there == bytes) {
+            self.disk.sync_folder(folder)?;
+            return Ok(pin);
+        }
+        let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
+        let temporary = self.folder.join(format!("{ticket}.tmp"));
+        self.disk
+            .replace(&path, &temporary, |_| Ok(bytes.to_vec()))?;
+        Ok(pin)
+    }
+
+    /// Durable once this returns.
+    pub async fn put(&self, bytes: Vec<u8>) -> Result<Pin, BlobError> {
+        let blobs = self.clone();
+        let put = tokio::task::spawn_blocking(move || blobs.put_blocking(&bytes));
+        put.await.map_err(|_| BlobError::Interrupted)?
+    }
+
+    /// Its bytes, hashed again. Blocks; see [`Blobs::get`] for async tasks.
+    pub fn get_blocking(&self, hash: BlobHash) -> Result<Vec<u8>, BlobError> {
+        let bytes = fs::read(self.path(hash)).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => BlobError::Missing(hash),
+            _ => BlobError::Io(error),
+        })?;
+        if BlobHash::of(&bytes) == hash {
+            Ok(bytes)
+        } else {
+            Err(BlobError::Damaged(hash))
+        }
+    }
+
+    /// Its bytes, hashed again.
+    pub async fn get(&self, hash: BlobHash) -> Result<Vec<u8>, BlobError> {
+        let blobs = self.clone();
+        let get = tokio::task::spawn_blocking(move || blobs.get_blocking(hash));
+        get.await.map_err(|_| BlobError::Interrupted)?
+    }
+
+    fn path(&self, hash: BlobHash) -> PathBuf {
+        let name = hash.to_string();
+        self.folder.join(&name[..2]).join(name)
+    }
+}

@@ -1,0 +1,124 @@
+//! What can go wrong, said so that a person can act on it.
+//!
+//! `Display` reads after "failed to" in English; `zh` is the whole sentence in Chinese.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::frame::Misfit;
+use super::walk::{Damage, WalkError};
+
+/// Why the store did not open. Nothing was changed that a second try would miss.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    #[error("open the store: another lubu is using it{}", pid_words(*pid))]
+    Locked { pid: Option<u32> },
+    #[error(
+        "open the store: it has format {found}, and this version knows up to {known}; install a newer lubu"
+    )]
+    NewerFormat { found: u32, known: u32 },
+    #[error(
+        "open the store: journal segment {} is damaged at byte {} (sequence {}): {}; repair from a backup or accept the gap",
+        .0.segment, .0.offset, .0.sequence, .0.why.words().0
+    )]
+    Damaged(Damage),
+    #[error("open the store: the disk is full; free some space, lubu tries again")]
+    DiskFull,
+    #[error("open the store: `{}` is missing or cannot be read; restore it from a backup", .0.display())]
+    Identity(PathBuf),
+    #[error("open the state database: {0}")]
+    State(String),
+    #[error("open the store at `{}`", .path.display())]
+    Io { path: PathBuf, source: io::Error },
+}
+
+fn pid_words(pid: Option<u32>) -> String {
+    pid.map_or_else(String::new, |pid| {
+        format!(" (process {pid}); stop it first")
+    })
+}
+
+impl OpenError {
+    /// The same for a person who reads Chinese.
+    pub fn zh(&self) -> String {
+        match self {
+            OpenError::Locked { pid: Some(pid) } => {
+                format!("数据目录正被另一个 lubu 使用(进程 {pid})。请先停止它。")
+            }
+            OpenError::Locked { pid: None } => {
+                "数据目录正被另一个 lubu 使用。请先停止它。".to_owned()
+            }
+            OpenError::NewerFormat { found, known } => {
+                format!("数据格式为 {found},本版本最高支持 {known}。请安装更新的 lubu。")
+            }
+            OpenError::Damaged(damage) => format!(
+                "日志第 {} 段在第 {} 字节处损坏(序号 {}):{}。已停止发送,请从备份修复或接受缺口。",
+                damage.segment,
+                damage.offset,
+                damage.sequence,
+                damage.why.words().1
+            ),
+            OpenError::DiskFull => "磁盘已满。请腾出空间,lubu 会自动重试。".to_owned(),
+            OpenError::Identity(path) => {
+                format!("“{}”缺失或无法读取。请从备份恢复。", path.display())
+            }
+            OpenError::State(why) => format!("状态库打不开:{why}。lubu 会自动重试。"),
+            OpenError::Io { path, source } => format!("无法读写“{}”:{source}。", path.display()),
+        }
+    }
+
+    pub(super) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| {
+            if super::disk::is_full(&source) {
+                Self::DiskFull
+            } else {
+                Self::Io { path, source }
+            }
+        }
+    }
+
+    pub(super) fn walk(path: impl Into<PathBuf>) -> impl FnOnce(WalkError) -> Self {
+        let path = path.into();
+        move |error| match error {
+            WalkError::Damaged(damage) => Self::Damaged(damage),
+            WalkError::Io(source) => Self::io(path)(source),
+        }
+    }
+}
+
+/// Why an act cannot be taken now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Unavailable {
+    #[error("the disk is full")]
+    DiskFull,
+    #[error("the journal cannot be written")]
+    Unwritable,
+    #[error("the store is closed")]
+    Stopped,
+}
+
+/// Why an act did not happen.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ActError<R> {
+    /// The domain said no.
+    #[error("do this: it was refused")]
+    Refused(R),
+    /// Nothing of it is in the journal. `Stopped` alone leaves that open until the next start.
+    #[error("do this: {0}")]
+    Unavailable(Unavailable),
+    #[error(transparent)]
+    TooLarge(Misfit),
+}
+
+impl Unavailable {
+    pub fn zh(self) -> &'static str {
+        match self {
+            Unavailable::DiskFull => "磁盘已满,暂不接收。",
+            Unavailable::Unwritable => "日志写不进去,暂不接收。",
+            Unavailable::Stopped => "存储已关闭。",
+        }
+    }
+}

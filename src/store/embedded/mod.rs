@@ -1,0 +1,58 @@
+//! The embedded store: a hash-chained journal that is the truth, and sled as the state derived from it.
+//!
+//! Why two: sled alone can lose, after a power cut, keys written long ago, and nothing from outside can
+//! prevent it. So every act goes into a file that we write ourselves in the simplest way there is, and sled does
+//! what it is good at. What is not in the journal did not happen; what sled gets wrong costs a rebuild and never data.
+//!
+//! Generic over the domain: acts and decisions come in through [`Domain`], keys and values are all that is known here.
+//! One writer thread decides and writes ([`writer`]); reads go through a small blocking pool, because
+//! sled's flush holds a lock that readers can meet.
+//!
+//! In reading order: `domain record disk frame segment walk journal state view reader checkpoint identity room
+//! recover inbox writer keeper watch fatal blobs audit`.
+
+mod blobs;
+mod checkpoint;
+mod disk;
+mod domain;
+mod error;
+mod fatal;
+mod frame;
+mod identity;
+mod inbox;
+mod journal;
+mod keeper;
+mod options;
+mod reader;
+mod recover;
+mod room;
+mod segment;
+mod state;
+mod store;
+mod value;
+mod view;
+mod walk;
+mod watch;
+mod writer;
+
+pub mod audit;
+pub mod record;
+
+#[cfg(test)]
+mod tests;
+
+pub use blobs::{BlobError, BlobHash, Blobs, NotAHash, Pin};
+pub use disk::{Disk, Gate, Op, Step, Verdict};
+pub use domain::{Change, Class, Decision, Domain, Header, Stamp};
+pub use error::{ActError, OpenError, Unavailable};
+pub use frame::{Chain, MAX_HEADER, MAX_KEY, MAX_REDO, MAX_VALUE, Misfit};
+pub use options::{Chance, Clock, IdSource, OnFatal, OnProgress, Options, Progress};
+pub use reader::{Order, Reader, Scan};
+pub use recover::{Cut, Opened, Rebuilt};
+pub use room::Room;
+pub use segment::FORMAT;
+pub use state::ReadError;
+pub use store::{Health, Status, Store, Unread};
+pub use value::Value;
+pub use view::View;
+pub use walk::{Damage, Flaw, Position};

@@ -1,0 +1,170 @@
+//! The files of the journal: their names, their headers, and reading one whole.
+//!
+//! ```text
+//!  0 magic · 8 format u32 · 12 flags u32 · 16 store id [16] · 32 number u64 · 40 first sequence u64
+//! 48 sequence before u64 · 56 chain before [32] · 88 created ms i64 · 96 checksum of 0..96 [16] · zeros to 4096
+//! ```
+//! Little-endian. A file is named by its number, not by its first sequence: it is made and
+//! preallocated before anyone knows where it will begin. The store id stands in each, so a journal that
+//! went through a restore still says which part came from where, and the checksums of old segments
+//! still have their key. `first` above `before + 1` is a gap that a person accepted.
+//!
+//! A segment is read into memory whole (64 MiB by default): the search for life behind a torn end needs
+//! it, and memory-mapping needs `unsafe`.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+use super::frame::{Chain, Key, u32_at, u64_at};
+
+/// The format of everything under the data folder.
+pub const FORMAT: u32 = 1;
+/// Where the first frame begins.
+pub(super) const FIRST_FRAME: usize = 4096;
+
+const MAGIC: [u8; 8] = *b"lubuSEG1";
+const SUMMED: usize = 96;
+const SUM: usize = 16;
+/// No segment is larger, compressed or not: a lying archive must not fill the memory.
+const MAX_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SegmentHeader {
+    pub(super) format: u32,
+    pub(super) store: Uuid,
+    pub(super) number: u64,
+    pub(super) first: u64,
+    pub(super) before: u64,
+    pub(super) chain: Chain,
+    pub(super) created_ms: i64,
+}
+
+impl SegmentHeader {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(FIRST_FRAME);
+        bytes.extend_from_slice(&MAGIC);
+        bytes.extend_from_slice(&self.format.to_le_bytes());
+        bytes.extend_from_slice(&0_u32.to_le_bytes());
+        bytes.extend_from_slice(self.store.as_bytes());
+        bytes.extend_from_slice(&self.number.to_le_bytes());
+        bytes.extend_from_slice(&self.first.to_le_bytes());
+        bytes.extend_from_slice(&self.before.to_le_bytes());
+        bytes.extend_from_slice(&self.chain.0);
+        bytes.extend_from_slice(&self.created_ms.to_le_bytes());
+        let sum = Key::of(self.store).sum(&bytes);
+        bytes.extend_from_slice(&sum);
+        bytes.resize(FIRST_FRAME, 0);
+        bytes
+    }
+
+    /// `None` where no whole header stands.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let bytes = bytes.get(..SUMMED + SUM)?;
+        let mut store = [0; 16];
+        store.copy_from_slice(&bytes[16..32]);
+        let store = Uuid::from_bytes(store);
+        if bytes[..8] != MAGIC || Key::of(store).sum(&bytes[..SUMMED]) != bytes[SUMMED..] {
+            return None;
+        }
+        let mut chain = Chain([0; 32]);
+        chain.0.copy_from_slice(&bytes[56..88]);
+        Some(Self {
+            format: u32_at(bytes, 8),
+            store,
+            number: u64_at(bytes, 32),
+            first: u64_at(bytes, 40),
+            before: u64_at(bytes, 48),
+            chain,
+            created_ms: u64_at(bytes, 88).cast_signed(),
+        })
+    }
+}
+
+/// In which forms a segment lies there. If both, the original counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Forms {
+    pub(super) plain: bool,
+    pub(super) compressed: bool,
+}
+
+pub(super) fn plain_path(journal: &Path, number: u64) -> PathBuf {
+    journal.join(format!("{number:020}.log"))
+}
+
+pub(super) fn compressed_path(journal: &Path, number: u64) -> PathBuf {
+    journal.join(format!("{number:020}.log.zst"))
+}
+
+/// Every segment, by number.
+pub(super) fn list(journal: &Path) -> io::Result<BTreeMap<u64, Forms>> {
+    let mut found: BTreeMap<u64, Forms> = BTreeMap::new();
+    for entry in fs::read_dir(journal)? {
+        let name = entry?.file_name();
+        let Some((digits, end)) = name.to_str().and_then(|name| name.split_once('.')) else {
+            continue;
+        };
+        let Ok(number) = digits.parse::<u64>() else {
+            continue;
+        };
+        let forms = match end {
+            "log" => Forms {
+                plain: true,
+                compressed: false,
+            },
+            "log.zst" => Forms {
+                plain: false,
+                compressed: true,
+            },
+            _ => continue,
+        };
+        let known = found.entry(number).or_default();
+        known.plain |= forms.plain;
+        known.compressed |= forms.compressed;
+    }
+    Ok(found)
+}
+
+/// One segment in memory.
+pub(super) struct Loaded {
+    pub(super) bytes: Vec<u8>,
+    pub(super) header: Option<SegmentHeader>,
+    pub(super) compressed: bool,
+}
+
+/// Reads a segment in whichever form it lies there. Between listing and reading it may have been compressed.
+pub(super) fn load(journal: &Path, number: u64) -> io::Result<Loaded> {
+    read_up_to(journal, number, MAX_BYTES)
+}
+
+/// Only its header.
+pub(super) fn load_header(journal: &Path, number: u64) -> io::Result<Option<SegmentHeader>> {
+    Ok(read_up_to(journal, number, FIRST_FRAME as u64)?.header)
+}
+
+fn read_up_to(journal: &Path, number: u64, most: u64) -> io::Result<Loaded> {
+    let mut bytes = Vec::new();
+    let compressed = match File::open(plain_path(journal, number)) {
+        Ok(file) => {
+            file.take(most).read_to_end(&mut bytes)?;
+            false
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let file = File::open(compressed_path(journal, number))?;
+            zstd::stream::read::Decoder::new(file)?
+                .take(most)
+                .read_to_end(&mut bytes)?;
+            true
+        }
+        Err(error) => return Err(error),
+    };
+    let header = SegmentHeader::decode(&bytes);
+    Ok(Loaded {
+        bytes,
+        header,
+        compressed,
+    })
+}

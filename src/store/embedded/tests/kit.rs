@@ -1,0 +1,183 @@
+//! A tiny domain, a folder to open, and a disk that fails where it is told to.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::super::*;
+
+/// A plain key-value domain that refuses when asked to.
+#[derive(Debug)]
+pub struct Pairs;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    Put(Class, String, Vec<u8>),
+    Remove(String),
+    /// Puts the number of keys with the prefix, as this act sees it.
+    Count(String, String),
+    Refuse,
+    Panic,
+}
+
+pub fn put(key: &str, value: &str) -> Act {
+    Act::Put(Class::Intake, key.to_owned(), value.as_bytes().to_vec())
+}
+
+pub fn settle(key: &str, value: &str) -> Act {
+    Act::Put(Class::Settle, key.to_owned(), value.as_bytes().to_vec())
+}
+
+pub fn intent(key: &str, value: &str) -> Act {
+    Act::Put(Class::Intent, key.to_owned(), value.as_bytes().to_vec())
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct No;
+
+impl Domain for Pairs {
+    type Act = Act;
+    type Answer = Stamp;
+    type Refusal = No;
+
+    fn class(act: &Act) -> Class {
+        match act {
+            Act::Put(class, ..) => *class,
+            _ => Class::Intake,
+        }
+    }
+
+    fn decide(&mut self, act: Act, view: &View<'_>, stamp: Stamp) -> Result<Decision<Stamp>, No> {
+        let change = match act {
+            Act::Put(_, key, value) => Change::Put {
+                key: key.into_bytes(),
+                value,
+            },
+            Act::Remove(key) => Change::Remove {
+                key: key.into_bytes(),
+            },
+            Act::Count(prefix, key) => {
+                let count = view.scan_prefix(prefix.as_bytes()).count();
+                Change::Put {
+                    key: key.into_bytes(),
+                    value: count.to_string().into_bytes(),
+                }
+            }
+            Act::Refuse => return Err(No),
+            Act::Panic => panic!("asked to"),
+        };
+        let header = Header {
+            who: "u1".into(),
+            what: "change".into(),
+            ..Header::default()
+        };
+        Ok(Decision {
+            header,
+            changes: vec![change],
+            answer: stamp,
+        })
+    }
+}
+
+pub type Reasons = Arc<Mutex<Vec<String>>>;
+
+/// A folder that can be opened again and again.
+pub struct Bench {
+    _home: TempDir,
+    pub options: Options,
+    pub fatal: Reasons,
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("data");
+        let fatal = Reasons::default();
+        let options = options(&folder, &fatal);
+        Self {
+            _home: home,
+            options,
+            fatal,
+        }
+    }
+
+    pub fn open(&self) -> (Store<Pairs>, Opened) {
+        Store::open(&self.options, Pairs).unwrap()
+    }
+
+    pub fn refused(&self) -> OpenError {
+        Store::open(&self.options, Pairs).unwrap_err()
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.options.folder
+    }
+
+    pub fn segment(&self, number: u64) -> PathBuf {
+        self.folder().join(format!("journal/{number:020}.log"))
+    }
+
+    pub fn died_of(&self) -> Vec<String> {
+        self.fatal.lock().unwrap().clone()
+    }
+}
+
+pub fn options(folder: &Path, fatal: &Reasons) -> Options {
+    let time = AtomicI64::new(1_700_000_000_000);
+    let fatal = Arc::clone(fatal);
+    Options {
+        segment_bytes: 64 * 1024,
+        ballast_bytes: 64 * 1024,
+        low_bytes: 64 * 1024,
+        cache_bytes: 1024 * 1024,
+        quiet: Duration::from_hours(1),
+        stuck: Duration::from_hours(1),
+        watch_panics: false,
+        boot_id: Arc::new(|| Some("boot-1".to_owned())),
+        machine_id: Arc::new(|| Some("machine-1".to_owned())),
+        on_fatal: Arc::new(move |why| fatal.lock().unwrap().push(why.to_owned())),
+        ..Options::new(
+            folder,
+            Arc::new(move || time.fetch_add(1, Ordering::Relaxed)),
+        )
+    }
+}
+
+/// Everything in the state.
+pub fn all(store: &Store<Pairs>) -> BTreeMap<String, Vec<u8>> {
+    let scan = Scan {
+        prefix: b"",
+        after: None,
+        limit: usize::MAX,
+        order: Order::Forward,
+    };
+    let pairs = store
+        .read_blocking(|reader| reader.scan_prefix(&scan))
+        .unwrap();
+    pairs
+        .into_iter()
+        .map(|(key, value)| (String::from_utf8(key.to_vec()).unwrap(), value.to_vec()))
+        .collect()
+}
+
+pub fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &to)?;
+        } else {
+            match std::fs::copy(entry.path(), to) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,323 @@
+//! The one thread that changes anything: take, decide, write, sync, apply, answer.
+//!
+//! The order of these steps is the recovery story. A death before the sync leaves a frame that is whole or not
+//! there; after it, one that the next start applies. Nobody hears of an act before its
+//! frame is synced and the state shows it, refusals included: one may rest on an act before it in the group.
+//!
+//! Classes are decided in order, so what settles never rests on what may be thrown away when the disk is full.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::checkpoint;
+use super::disk::{Disk, Step, is_full};
+use super::domain::{Class, Domain, Stamp};
+use super::error::{ActError, Unavailable};
+use super::fatal::Fatal;
+use super::frame::{self, Group, Key, MAX_ACTS, Mark};
+use super::inbox::{Answer, Inbox, Job, Taken};
+use super::journal::{AppendError, Journal};
+use super::keeper::{Marks, Work};
+use super::options::Clock;
+use super::room::{Ballast, Room};
+use super::state::{Head, State};
+use super::view::{Overlay, View};
+
+/// What the outside may read while the writer runs.
+#[derive(Debug, Default)]
+pub(super) struct Gauges {
+    pub(super) sequence: AtomicU64,
+    room: AtomicU8,
+}
+
+impl Gauges {
+    pub(super) fn room(&self) -> Room {
+        match self.room.load(Ordering::Relaxed) {
+            0 => Room::Ample,
+            1 => Room::Low,
+            _ => Room::Scarce,
+        }
+    }
+
+    fn set_room(&self, room: Room) {
+        let value = match room {
+            Room::Ample => 0,
+            Room::Low => 1,
+            Room::Scarce => 2,
+        };
+        self.room.store(value, Ordering::Relaxed);
+    }
+}
+
+pub(super) struct Writer<D: Domain> {
+    pub(super) domain: D,
+    pub(super) inbox: Arc<Inbox<D>>,
+    pub(super) journal: Journal,
+    pub(super) state: State,
+    pub(super) ballast: Ballast,
+    pub(super) group: Group,
+    pub(super) overlay: Overlay,
+    pub(super) key: Key,
+    pub(super) salts: [u8; 32],
+    pub(super) clock: Clock,
+    pub(super) disk: Disk,
+    pub(super) data: std::path::PathBuf,
+    pub(super) store: uuid::Uuid,
+    pub(super) segment_bytes: u64,
+    pub(super) checkpoint_bytes: u64,
+    pub(super) quiet: Duration,
+    pub(super) marks: Arc<Marks>,
+    pub(super) gauges: Arc<Gauges>,
+    pub(super) keeper: Sender<Work>,
+    pub(super) fatal: Arc<Fatal>,
+    /// Journal bytes since a checkpoint was last asked for.
+    pub(super) unflushed: u64,
+}
+
+/// An act that was decided, and who waits for it.
+struct Decided<D: Domain> {
+    answer: oneshot::Sender<Answer<D>>,
+    verdict: Answer<D>,
+}
+
+/// The acts of one turn.
+struct Turn<D: Domain> {
+    decided: Vec<Decided<D>>,
+    /// How many of them settle something, and where the group stands behind them.
+    settled: usize,
+    mark: Mark,
+}
+
+/// The process must end, and why.
+struct End(String);
+
+impl<D: Domain> Writer<D> {
+    /// Until the inbox is closed and empty, or the process must end.
+    pub(super) fn run(mut self) {
+        let ran = catch_unwind(AssertUnwindSafe(|| self.turns()));
+        let end = match ran {
+            Ok(Ok(())) => return,
+            Ok(Err(End(why))) => why,
+            Err(_) => "the writer panicked".to_owned(),
+        };
+        self.fatal.raise(&end);
+        self.inbox.abandon();
+    }
+
+    fn turns(&mut self) -> Result<(), End> {
+        loop {
+            match self.inbox.take(MAX_ACTS, self.quiet) {
+                Taken::Jobs(jobs) => self.turn(jobs)?,
+                Taken::Quiet => self.ask_checkpoint(),
+                Taken::Closed => return Ok(()),
+            }
+            if self.fatal.is_dead() {
+                self.inbox.abandon();
+                return Ok(());
+            }
+        }
+    }
+
+    fn ask_checkpoint(&mut self) {
+        self.unflushed = 0;
+        // A keeper that is gone has raised its own alarm.
+        drop(self.keeper.send(Work::Checkpoint(None)));
+    }
+
+    fn turn(&mut self, jobs: Vec<Job<D>>) -> Result<(), End> {
+        let room = self.look();
+        self.group
+            .restart(self.journal.next(), self.journal.position().chain);
+        self.overlay.clear();
+        let mut turn = self.decide(jobs, room)?;
+        self.disk.step(Step::Decided);
+        if self.group.count() > 0 {
+            self.write(&mut turn)?;
+        }
+        if self.group.count() > 0 {
+            self.apply()?;
+        }
+        for Decided { answer, verdict } in turn.decided {
+            // Who asked may have gone; the act has happened all the same.
+            drop(answer.send(verdict));
+        }
+        self.disk.step(Step::Answered);
+        self.house_keep();
+        Ok(())
+    }
+
+    fn look(&mut self) -> Room {
+        let journal = &mut self.journal;
+        let room = self.ballast.look(self.segment_bytes, &mut |plenty| {
+            if plenty && !journal.has_spare() {
+                // Whether it worked is asked next; a failed sync shows again when the file is needed.
+                drop(journal.ensure_spare());
+            }
+            journal.has_spare()
+        });
+        self.gauges.set_room(room);
+        room
+    }
+
+    /// Decides as many jobs as one frame holds, and puts the others back.
+    fn decide(&mut self, jobs: Vec<Job<D>>, room: Room) -> Result<Turn<D>, End> {
+        let mut turn = Turn {
+            decided: Vec::with_capacity(jobs.len()),
+            settled: 0,
+            mark: self.group.mark(),
+        };
+        let mut jobs = jobs.into_iter();
+        while self.group.has_room() {
+            let Some(Job { act, class, answer }) = jobs.next() else {
+                break;
+            };
+            if !room.admits(class) {
+                drop(answer.send(Err(ActError::Unavailable(Unavailable::DiskFull))));
+                continue;
+            }
+            let verdict = self.verdict(act)?;
+            turn.decided.push(Decided { answer, verdict });
+            if class == Class::Settle {
+                turn.settled = turn.decided.len();
+                turn.mark = self.group.mark();
+            }
+        }
+        self.inbox.put_back(jobs);
+        Ok(turn)
+    }
+
+    fn verdict(&mut self, act: D::Act) -> Result<Answer<D>, End> {
+        let stamp = Stamp {
+            sequence: self.group.next(),
+            time_ms: (self.clock)(),
+        };
+        let view = View::new(&self.state, &self.overlay);
+        let decision = self.domain.decide(act, &view, stamp);
+        if let Some(error) = view.failure() {
+            return Err(self.distrust(&error.to_string()));
+        }
+        let decision = match decision {
+            Ok(decision) => decision,
+            Err(refusal) => return Ok(Err(ActError::Refused(refusal))),
+        };
+        let salt = self.salt(stamp.sequence);
+        if let Err(misfit) = self
+            .group
+            .push(stamp, &decision.header, &decision.changes, salt)
+        {
+            return Ok(Err(ActError::TooLarge(misfit)));
+        }
+        self.overlay.add(decision.changes);
+        Ok(Ok(decision.answer))
+    }
+
+    /// From a secret that dies with the process, so that nobody can compute it later.
+    fn salt(&self, sequence: u64) -> [u8; 16] {
+        let mut salt = [0; 16];
+        let hash = blake3::keyed_hash(&self.salts, &sequence.to_le_bytes());
+        salt.copy_from_slice(&hash.as_bytes()[..16]);
+        salt
+    }
+
+    /// Writes the group; if that fails, what settles alone, and the others hear that nothing of theirs happened.
+    fn write(&mut self, turn: &mut Turn<D>) -> Result<(), End> {
+        let Some(error) = self.append()? else {
+            return Ok(());
+        };
+        tracing::warn!(%error, "a group of acts could not be written to the journal");
+        let why = if is_full(&error) {
+            Unavailable::DiskFull
+        } else {
+            Unavailable::Unwritable
+        };
+        for Decided { answer, .. } in turn.decided.drain(turn.settled..) {
+            drop(answer.send(Err(ActError::Unavailable(why))));
+        }
+        self.group.cut(turn.mark);
+        if self.group.count() == 0 || self.append_settling(why)? {
+            return self.overlay_from_group();
+        }
+        for Decided { answer, .. } in turn.decided.drain(..) {
+            drop(answer.send(Err(ActError::Unavailable(why))));
+        }
+        self.group.restart(self.group.first(), self.group.before());
+        Ok(())
+    }
+
+    /// Tries what settles alone, once more in the space of the ballast if the disk is full.
+    fn append_settling(&mut self, why: Unavailable) -> Result<bool, End> {
+        if self.append()?.is_none() {
+            return Ok(true);
+        }
+        if why != Unavailable::DiskFull || self.ballast.release().is_err() {
+            return Ok(false);
+        }
+        Ok(self.append()?.is_none())
+    }
+
+    /// `Some` if nothing was written.
+    fn append(&mut self) -> Result<Option<std::io::Error>, End> {
+        match self.journal.append(&mut self.group, (self.clock)()) {
+            Ok(len) => {
+                self.unflushed += len;
+                Ok(None)
+            }
+            Err(AppendError::Unwritten(error)) => Ok(Some(error)),
+            Err(AppendError::Lost(error)) => Err(End(format!(
+                "the journal could not be made durable: {error}"
+            ))),
+        }
+    }
+
+    /// The changes that are left after the group was cut, read back from it. Rare, so nothing is kept for it.
+    fn overlay_from_group(&mut self) -> Result<(), End> {
+        self.overlay.clear();
+        if self.group.count() == 0 {
+            return Ok(());
+        }
+        let bytes = self.group.seal(&self.key);
+        let entries = frame::read(&bytes, 0, &self.key)
+            .and_then(|frame| frame.entries(self.group.before()))
+            .map_err(|_| End("a frame just written cannot be read".to_owned()))?;
+        for entry in entries {
+            self.overlay.add(entry.changes().unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self) -> Result<(), End> {
+        let head = Head {
+            store: self.store,
+            sequence: self.group.next() - 1,
+            chain: self.group.chain(),
+        };
+        let applied = self.state.apply(self.overlay.iter(), &head);
+        if let Err(error) = applied {
+            return Err(self.distrust(&format!("{error:?}")));
+        }
+        self.disk.step(Step::Applied);
+        self.marks.set_applied(head);
+        self.gauges.sequence.store(head.sequence, Ordering::Release);
+        Ok(())
+    }
+
+    /// The next start rebuilds the state.
+    fn distrust(&self, why: &str) -> End {
+        drop(checkpoint::remove(&self.data, &self.disk));
+        End(format!("the state cannot be used: {why}"))
+    }
+
+    fn house_keep(&mut self) {
+        if let Some(number) = self.journal.take_closed() {
+            drop(self.keeper.send(Work::Compress(number)));
+        }
+        if self.unflushed >= self.checkpoint_bytes {
+            self.ask_checkpoint();
+        }
+    }
+}

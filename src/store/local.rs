@@ -1,0 +1,305 @@
+//! The embedded store: one folder, one process.
+
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use lubu_channels::{Clock, Words};
+use serde::de::DeserializeOwned;
+
+use super::act::{Act, Answer};
+use super::embedded::{
+    ActError, BlobError, BlobHash, Health, OpenError, Opened, Options, Order, Reader, Scan, record,
+};
+use super::office::{Office, Rules, Run};
+use super::{Dossier, Standing, Store, StoreError, Stored, keys};
+use crate::ids::{DeliveryId, ItemId};
+use crate::model::channel::ChannelRecord;
+use crate::model::delivery::{Delivery, Hold, State};
+use crate::model::item::{Item, Revision};
+
+#[derive(Debug, Clone)]
+pub struct Local {
+    inner: super::embedded::Store<Office>,
+}
+
+impl Local {
+    /// Opens or makes the data folder. Blocks.
+    pub fn open(
+        folder: &Path,
+        clock: Arc<dyn Clock>,
+        rules: Rules,
+    ) -> Result<(Self, Opened), OpenError> {
+        let now = Arc::new(move || clock.now().timestamp_millis());
+        Self::open_with(&Options::new(folder, now), rules)
+    }
+
+    /// The same with every option.
+    pub fn open_with(options: &Options, rules: Rules) -> Result<(Self, Opened), OpenError> {
+        let (inner, opened) = super::embedded::Store::open(options, Office::new(rules))?;
+        Ok((Self { inner }, opened))
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        f: impl FnOnce(&Reader<'_>) -> Stored<T> + Send + 'static,
+    ) -> Stored<T> {
+        let read = self.inner.read(f).await.map_err(unread)?;
+        if let Err(StoreError::Unread(why)) = &read {
+            self.inner.distrust(why);
+        }
+        read
+    }
+}
+
+fn unread(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Unread(error.to_string())
+}
+
+fn get<T: DeserializeOwned>(reader: &Reader<'_>, key: &[u8]) -> Stored<Option<T>> {
+    let Some(value) = reader.get(key).map_err(unread)? else {
+        return Ok(None);
+    };
+    record::decode(&value).map(Some).map_err(unread)
+}
+
+fn scan<T: DeserializeOwned>(reader: &Reader<'_>, scan: &Scan<'_>) -> Stored<Vec<T>> {
+    let pairs = reader.scan_prefix(scan).map_err(unread)?;
+    pairs
+        .iter()
+        .map(|(_, value)| record::decode(value).map_err(unread))
+        .collect()
+}
+
+fn all<T: DeserializeOwned>(reader: &Reader<'_>, prefix: &[u8]) -> Stored<Vec<T>> {
+    scan(
+        reader,
+        &Scan {
+            prefix,
+            after: None,
+            limit: usize::MAX,
+            order: Order::Forward,
+        },
+    )
+}
+
+/// Every delivery for which `keep` holds, a page at a time.
+fn filtered(reader: &Reader<'_>, keep: impl Fn(&Delivery) -> bool) -> Stored<Vec<Delivery>> {
+    let mut kept = Vec::new();
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let page = reader
+            .scan_prefix(&Scan {
+                prefix: keys::DELIVERIES,
+                after: after.as_deref(),
+                limit: 1000,
+                order: Order::Forward,
+            })
+            .map_err(unread)?;
+        let Some((last, _)) = page.last() else {
+            return Ok(kept);
+        };
+        after = Some(last.to_vec());
+        for (_, value) in &page {
+            let delivery: Delivery = record::decode(value).map_err(unread)?;
+            if keep(&delivery) {
+                kept.push(delivery);
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Local {
+    async fn act(&self, act: Act) -> Stored<Answer> {
+        self.inner.act(act).await.map_err(|error| match error {
+            ActError::Refused(refusal) => StoreError::Refused(refusal),
+            ActError::Unavailable(why) => {
+                StoreError::Unavailable(Words::new(why.zh(), why.to_string()))
+            }
+            ActError::TooLarge(why) => {
+                StoreError::Unavailable(Words::new("一次改动太大,写不进日志", why.to_string()))
+            }
+        })
+    }
+
+    async fn item(&self, id: ItemId) -> Stored<Option<Item>> {
+        self.read(move |reader| get(reader, &keys::item(id))).await
+    }
+
+    async fn items(&self, before: Option<ItemId>, limit: usize) -> Stored<Vec<Item>> {
+        self.read(move |reader| {
+            let after = before.map(keys::item);
+            let order = Order::Reverse;
+            scan(
+                reader,
+                &Scan {
+                    prefix: keys::ITEMS,
+                    after: after.as_deref(),
+                    limit,
+                    order,
+                },
+            )
+        })
+        .await
+    }
+
+    async fn named(&self, beginning: &str, limit: usize) -> Stored<Vec<ItemId>> {
+        let beginning = beginning.to_owned();
+        let Some(prefix) = item_prefix(&beginning) else {
+            return Ok(Vec::new());
+        };
+        self.read(move |reader| {
+            let order = Order::Forward;
+            let page = Scan {
+                prefix: &prefix,
+                after: None,
+                limit: limit * 16,
+                order,
+            };
+            let items: Vec<Item> = scan(reader, &page)?;
+            let fits = items.into_iter().map(|item| item.id);
+            Ok(fits
+                .filter(|id| id.to_string().starts_with(&beginning))
+                .take(limit)
+                .collect())
+        })
+        .await
+    }
+
+    async fn dossier(&self, id: ItemId) -> Stored<Option<Dossier>> {
+        self.read(move |reader| {
+            let Some(item) = get::<Item>(reader, &keys::item(id))? else {
+                return Ok(None);
+            };
+            let mut approvals = Vec::new();
+            for number in 1..=item.latest {
+                approvals.extend(get(reader, &keys::approval(id, number))?);
+            }
+            let revisions = all(reader, &keys::revisions(id))?;
+            let deliveries = all(reader, &keys::deliveries(id))?;
+            Ok(Some(Dossier {
+                item,
+                revisions,
+                approvals,
+                deliveries,
+            }))
+        })
+        .await
+    }
+
+    async fn revision(&self, id: ItemId, number: u32) -> Stored<Option<Revision>> {
+        self.read(move |reader| get(reader, &keys::revision(id, number)))
+            .await
+    }
+
+    async fn delivery(&self, id: DeliveryId) -> Stored<Option<Delivery>> {
+        self.read(move |reader| get(reader, &keys::delivery(id)))
+            .await
+    }
+
+    async fn deliveries(&self, item: ItemId) -> Stored<Vec<Delivery>> {
+        self.read(move |reader| all(reader, &keys::deliveries(item)))
+            .await
+    }
+
+    async fn unsettled(&self) -> Stored<Vec<Delivery>> {
+        self.read(|reader| filtered(reader, |one| !one.public_state().at_rest()))
+            .await
+    }
+
+    async fn channels(&self) -> Stored<Vec<ChannelRecord>> {
+        self.read(|reader| all(reader, keys::CHANNELS)).await
+    }
+
+    async fn runs(&self, schedule: &str, limit: usize) -> Stored<Vec<Run>> {
+        let prefix = keys::runs(schedule);
+        self.read(move |reader| {
+            let order = Order::Reverse;
+            scan(
+                reader,
+                &Scan {
+                    prefix: &prefix,
+                    after: None,
+                    limit,
+                    order,
+                },
+            )
+        })
+        .await
+    }
+
+    async fn waiting_for(&self, schedule: &str) -> Stored<Vec<ItemId>> {
+        let schedule = schedule.to_owned();
+        self.read(move |reader| {
+            let waiting = filtered(reader, |one| {
+                matches!(&one.state, State::Held { why: Hold::Schedule(name), .. } if *name == schedule)
+            })?;
+            let mut items: Vec<ItemId> = waiting.iter().map(|one| one.id.item).collect();
+            items.dedup();
+            Ok(items)
+        })
+        .await
+    }
+
+    async fn put_blob(&self, bytes: Vec<u8>) -> Stored<String> {
+        let put = self.inner.blobs().put(bytes).await;
+        put.map(|pin| pin.hash().to_string())
+            .map_err(|error| blob_error(&error))
+    }
+
+    async fn blob(&self, hash: &str) -> Stored<Option<Arc<Vec<u8>>>> {
+        let Ok(hash) = BlobHash::from_str(hash) else {
+            return Ok(None);
+        };
+        match self.inner.blobs().get(hash).await {
+            Ok(bytes) => Ok(Some(Arc::new(bytes))),
+            Err(BlobError::Missing(_)) => Ok(None),
+            Err(error) => Err(blob_error(&error)),
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        let health = self.inner.health();
+        let words = match health {
+            Health::Well => Words::new("正常", "well"),
+            Health::Short(_) => {
+                Words::new("磁盘空间不足,暂停接收或发送", "the disk is nearly full")
+            }
+            Health::Stopped => Words::new("存储已停止", "the store has stopped"),
+        };
+        let status = self.inner.status().ok();
+        Standing {
+            healthy: health == Health::Well,
+            words,
+            sequence: status.as_ref().map_or(0, |status| status.sequence),
+            journal_bytes: status.as_ref().map_or(0, |status| status.journal_bytes),
+            free_bytes: status.as_ref().map_or(0, |status| status.free_bytes),
+        }
+    }
+
+    async fn close(&self) {
+        self.inner.clone().close().await;
+    }
+}
+
+fn blob_error(error: &BlobError) -> StoreError {
+    StoreError::Unavailable(Words::new(
+        format!("文件存取失败:{error}"),
+        format!("failed to {error}"),
+    ))
+}
+
+/// The key prefix of whole bytes that a beginning of an id covers.
+fn item_prefix(beginning: &str) -> Option<Vec<u8>> {
+    let hex = beginning.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !hex || beginning.len() > 32 {
+        return None;
+    }
+    let mut prefix = keys::ITEMS.to_vec();
+    for at in (0..beginning.len() / 2).map(|at| at * 2) {
+        prefix.push(u8::from_str_radix(&beginning[at..at + 2], 16).ok()?);
+    }
+    Some(prefix)
+}

@@ -1,0 +1,124 @@
+//! Where everything that must survive is kept.
+//!
+//! [`Store`] is the trait: domain acts in, answers out, and reads of the present state. Its
+//! embedded implementation, [`local`], is a journal with sled behind it. Nothing outside this
+//! module knows a key, a file or a sequence.
+
+pub mod act;
+pub mod embedded;
+mod keys;
+pub mod local;
+pub mod office;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use lubu_channels::Words;
+
+use crate::ids::{DeliveryId, ItemId};
+use crate::model::approval::Approval;
+use crate::model::channel::ChannelRecord;
+use crate::model::delivery::Delivery;
+use crate::model::item::{Item, Revision};
+
+pub use act::{Act, Actor, Answer, Refusal};
+pub use office::{Rules, Run};
+
+/// Why the store did not do it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreError {
+    /// The act was decided against.
+    Refused(Refusal),
+    /// The act cannot be written: nothing of it happened.
+    Unavailable(Words),
+    /// The state cannot be read.
+    Unread(String),
+}
+
+impl StoreError {
+    pub fn words(&self) -> Words {
+        match self {
+            Self::Refused(refusal) => refusal.words(),
+            Self::Unavailable(words) => words.clone(),
+            Self::Unread(why) => Words::new(
+                format!("状态库读不出来:{why}"),
+                format!("the state cannot be read: {why}"),
+            ),
+        }
+    }
+}
+
+impl std::fmt::Display for StoreError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.words().en)
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+pub type Stored<T> = Result<T, StoreError>;
+
+/// What the store holds of an item, read together.
+#[derive(Debug, Clone)]
+pub struct Dossier {
+    pub item: Item,
+    pub revisions: Vec<Revision>,
+    pub approvals: Vec<Approval>,
+    pub deliveries: Vec<Delivery>,
+}
+
+/// How the store stands.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    pub healthy: bool,
+    pub words: Words,
+    pub sequence: u64,
+    pub journal_bytes: u64,
+    pub free_bytes: u64,
+}
+
+/// Everything durable, by domain acts.
+#[async_trait]
+pub trait Store: Send + Sync + std::fmt::Debug {
+    /// Decides and records one act. It is on disk, and every later read sees it, before this
+    /// returns `Ok`; after `Err` nothing of it happened.
+    async fn act(&self, act: Act) -> Stored<Answer>;
+
+    async fn item(&self, id: ItemId) -> Stored<Option<Item>>;
+
+    /// Newest first, beginning before `before`.
+    async fn items(&self, before: Option<ItemId>, limit: usize) -> Stored<Vec<Item>>;
+
+    /// Items whose id begins so; at most `limit`.
+    async fn named(&self, beginning: &str, limit: usize) -> Stored<Vec<ItemId>>;
+
+    async fn dossier(&self, id: ItemId) -> Stored<Option<Dossier>>;
+
+    async fn revision(&self, id: ItemId, number: u32) -> Stored<Option<Revision>>;
+
+    async fn delivery(&self, id: DeliveryId) -> Stored<Option<Delivery>>;
+
+    async fn deliveries(&self, item: ItemId) -> Stored<Vec<Delivery>>;
+
+    /// Every delivery that is not at rest, for the start.
+    async fn unsettled(&self) -> Stored<Vec<Delivery>>;
+
+    async fn channels(&self) -> Stored<Vec<ChannelRecord>>;
+
+    /// A schedule's runs, the latest period first.
+    async fn runs(&self, schedule: &str, limit: usize) -> Stored<Vec<Run>>;
+
+    /// Every item approved and waiting for this schedule.
+    async fn waiting_for(&self, schedule: &str) -> Stored<Vec<ItemId>>;
+
+    /// Keeps bytes by their hash; they are on disk once this returns.
+    async fn put_blob(&self, bytes: Vec<u8>) -> Stored<String>;
+
+    /// The bytes, checked against their hash.
+    async fn blob(&self, hash: &str) -> Stored<Option<Arc<Vec<u8>>>>;
+
+    fn standing(&self) -> Standing;
+
+    /// Finishes what waits, makes a checkpoint and lets go of the folder.
+    async fn close(&self);
+}

@@ -3,7 +3,9 @@
 //! The daemon as a library, so that tests and tools reach every part of it. Modules stand in
 //! dependency order: each uses only what stands above it.
 
+pub mod clock;
 pub mod config;
+pub mod engine;
 pub mod ids;
 pub mod model;
 pub mod store;

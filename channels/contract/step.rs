@@ -16,7 +16,9 @@ pub struct Step {
     pub effect: Effect,
     /// Readers may see something new, changed or gone after it.
     pub shows: bool,
-    /// Alone in its lane, once for all posts that wait before it (rebuilding lists).
+    /// Alone in its lane, once for all posts that wait before it (rebuilding lists). It is done
+    /// for a post when the progress holds the step's name with the job's key as its value; the
+    /// engine writes this fact for every post that it ran for.
     pub burst: bool,
     pub costs: Vec<Cost>,
 }

@@ -128,7 +128,7 @@ pub fn transition(
     match event {
         Event::Approved(wanted) => approved(d, wanted, now, policy),
         Event::Withdrawn { by, reason } => withdrawn(d, by, &reason, now),
-        Event::Kept { why } => kept(d, why),
+        Event::Kept { why } => kept(d, why, now),
         Event::Released => released(d, now).ok_or(illegal)?,
         Event::Waits(hold) => waits(d, hold).ok_or(illegal)?,
         Event::Intent { job, step } => intent(d, job, step, now).ok_or(illegal)?,
@@ -230,10 +230,26 @@ fn withdrawn(d: &mut Delivery, by: String, reason: &str, now: Timestamp) {
     };
 }
 
-fn kept(d: &mut Delivery, why: Words) {
+fn kept(d: &mut Delivery, why: Words, now: Timestamp) {
     d.wanted = Wanted::Keep { why };
-    if matches!(d.state, State::Held { .. }) && d.copy.is_some() {
-        d.state = State::Live;
+    match &d.state {
+        State::Due { .. } | State::Held { .. } | State::Review { .. } | State::Failed { .. } => {
+            d.state = match d.copy {
+                Some(_) => State::Live,
+                // Put out and never seen: the looks go on.
+                None => State::Review {
+                    since: now,
+                    looks: 0,
+                    at: now,
+                    why: None,
+                },
+            };
+        }
+        State::Working { .. }
+        | State::Unknown(_)
+        | State::Live
+        | State::Withdrawn
+        | State::Skipped { .. } => {}
     }
 }
 

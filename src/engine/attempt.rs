@@ -1,0 +1,494 @@
+//! One delivery's way, as far as it goes now. The order of lines is the recovery story.
+//!
+//! A crash
+//! 1. before the intent is answered: nothing was sent; the delivery is due as before;
+//! 2. after it and before the outcome is answered: the start finds the step open and calls the
+//!    outcome unknown ([`super::recover`]); what follows is decided by the step's effect;
+//! 3. after the outcome is answered: the next step begins from the saved progress.
+//!
+//! Nothing is told to anyone before line 3. A look changes nothing on the platform: a crash in it
+//! costs a look.
+
+use std::sync::Arc;
+
+use lubu_channels::{
+    Call, Draft, Failure, Fate, Goal, Job, Kind, Next, Reach, Step, Subject, Target, Timestamp,
+    Words,
+};
+
+use super::Bench;
+use crate::model::channel::Pause;
+use crate::model::delivery::{Delivery, Event, JobNow, State, Wanted, Why};
+use crate::store::act::LaneNews;
+use crate::store::{Act, Answer, Refusal, StoreError};
+
+/// What the lane learns from one go.
+#[derive(Debug)]
+pub struct Report {
+    /// The delivery as it stands now.
+    pub delivery: Delivery,
+    /// Other lanes' deliveries that may go on.
+    pub released: Vec<Delivery>,
+    /// How the channel behaved, for the breaker.
+    pub health: Behaved,
+    /// The account is blocked: the lane pauses.
+    pub pause: Option<Pause>,
+    /// A step that runs once for all that wait before it.
+    pub burst: Option<Box<Ready>>,
+}
+
+/// A step that is ready to run.
+#[derive(Debug)]
+pub struct Ready {
+    pub job: Job,
+    pub now: JobNow,
+    pub step: Step,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Behaved {
+    /// It was not asked anything.
+    Unasked,
+    Well,
+    Badly,
+}
+
+impl Report {
+    fn new(delivery: Delivery) -> Self {
+        Self {
+            delivery,
+            released: Vec::new(),
+            health: Behaved::Unasked,
+            pause: None,
+            burst: None,
+        }
+    }
+}
+
+/// Whether this lane may start a `Public` step now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PublicSteps {
+    Free,
+    /// Another post of the account is unconfirmed, and a new one would push it out of sight.
+    Until(Timestamp),
+}
+
+/// Takes the delivery as far as it goes now.
+pub async fn work(bench: &Bench, delivery: Delivery, public: PublicSteps) -> Report {
+    let mut report = Report::new(delivery);
+    while !bench.shared.stop.is_cancelled() {
+        let now = bench.shared.time.now();
+        let moved = match report.delivery.state.clone() {
+            State::Due { at, .. } if at <= now => advance(bench, &mut report, now, public).await,
+            State::Unknown(unknown) if unknown.at.is_some_and(|at| at <= now) => {
+                let (began, ended) = (unknown.began, unknown.ended);
+                let target = Target::Step {
+                    step: &unknown.step,
+                    began,
+                    ended,
+                };
+                look(bench, &mut report, target, now).await
+            }
+            State::Review { at, .. } | State::Held { at: Some(at), .. } if at <= now => {
+                look(bench, &mut report, Target::Copies, now).await
+            }
+            _ => return report,
+        };
+        match moved {
+            Ok(Moved::On) => {}
+            Ok(Moved::Stop) => return report,
+            Err(error) => {
+                return stumbled(bench, report, &error).await;
+            }
+        }
+    }
+    report
+}
+
+pub(super) enum Moved {
+    On,
+    Stop,
+}
+
+/// What keeps a go from going on, other than the platform.
+pub(super) enum Stumble {
+    Store(StoreError),
+    /// The signed bytes are not there.
+    NoDraft,
+}
+
+impl From<StoreError> for Stumble {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+async fn advance(
+    bench: &Bench,
+    report: &mut Report,
+    now: Timestamp,
+    public: PublicSteps,
+) -> Result<Moved, Stumble> {
+    let Some(plan) = report.delivery.plan(&bench.policy) else {
+        return Ok(Moved::Stop);
+    };
+    let job = compose(bench, &report.delivery, &plan).await?;
+    match bench.channel.next(&job, now) {
+        Next::Run(step) if step.burst => {
+            report.burst = Some(Box::new(Ready {
+                job,
+                now: plan,
+                step,
+            }));
+            Ok(Moved::Stop)
+        }
+        Next::Run(step) => {
+            if let (PublicSteps::Until(until), true) = (public, may_double(&step)) {
+                settle(
+                    bench,
+                    report,
+                    Event::Postponed {
+                        until,
+                        why: Why::OtherUnknown,
+                    },
+                    None,
+                )
+                .await?;
+                return Ok(Moved::Stop);
+            }
+            run(
+                bench,
+                report,
+                Ready {
+                    job,
+                    now: plan,
+                    step,
+                },
+            )
+            .await
+        }
+        Next::Wait { until, why } => {
+            let event = Event::Postponed {
+                until,
+                why: Why::Platform(why),
+            };
+            settle(bench, report, event, None).await.map(|()| Moved::On)
+        }
+        Next::Person { todo, look_at } => {
+            settle(bench, report, Event::Person { todo, look_at }, None)
+                .await
+                .map(|()| Moved::On)
+        }
+        Next::Done => settle(bench, report, Event::Finished, None)
+            .await
+            .map(|()| Moved::On),
+    }
+}
+
+fn may_double(step: &Step) -> bool {
+    step.effect == lubu_channels::Effect::Public
+}
+
+async fn run(bench: &Bench, report: &mut Report, ready: Ready) -> Result<Moved, Stumble> {
+    // 1. The intent, with approval, withdrawal, order and quota checked in the same act.
+    let Some(working) = intend(bench, &report.delivery, &ready).await? else {
+        return refresh(bench, report).await;
+    };
+    let repeat = is_repeat(&report.delivery, &ready.step);
+    report.delivery = working;
+    if !matches!(report.delivery.state, State::Working { .. }) {
+        // It waits for another channel, or for a quota.
+        return Ok(Moved::Stop);
+    }
+    // 2. The call. Until line 3 is answered nobody but the platform knows what came of it.
+    let outcome = perform(bench, &ready, repeat).await;
+    // 3. The outcome.
+    record(bench, report, outcome).await
+}
+
+/// An earlier run of this step may have been applied.
+pub(super) fn is_repeat(delivery: &Delivery, step: &Step) -> bool {
+    delivery
+        .doubt
+        .as_ref()
+        .is_some_and(|doubt| doubt.step == step.name)
+}
+
+/// `None` when the delivery is not what it was taken for.
+pub(super) async fn intend(
+    bench: &Bench,
+    delivery: &Delivery,
+    ready: &Ready,
+) -> Result<Option<Delivery>, StoreError> {
+    let act = Act::Intent {
+        id: delivery.id,
+        version: delivery.version,
+        job: Box::new(ready.now.clone()),
+        step: ready.step.clone(),
+    };
+    match bench.shared.store.act(act).await {
+        Ok(Answer::Go(after) | Answer::Moved(after)) => Ok(Some(*after)),
+        Ok(_) | Err(StoreError::Refused(Refusal::Stale | Refusal::Withdrawn | Refusal::Paused)) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) async fn perform(
+    bench: &Bench,
+    ready: &Ready,
+    repeat: bool,
+) -> Result<lubu_channels::Receipt, Failure> {
+    let call = bench.call(repeat);
+    let grace = bench.call_within + std::time::Duration::from_secs(5);
+    let done = bench.channel.perform(&ready.job, &ready.step, &call);
+    tokio::time::timeout(grace, done).await.unwrap_or_else(|_| {
+        let words = Words::new(
+            "超过规定时间没有结束,结果不明",
+            "it did not end in time; the outcome is unknown",
+        );
+        Err(Failure::new(Kind::Transport, Fate::Unsure, words))
+    })
+}
+
+/// Writes the outcome and what the lane learnt from it.
+pub(super) async fn record(
+    bench: &Bench,
+    report: &mut Report,
+    outcome: Result<lubu_channels::Receipt, Failure>,
+) -> Result<Moved, Stumble> {
+    let id = report.delivery.id;
+    match outcome {
+        Ok(receipt) => {
+            report.health = Behaved::Well;
+            metrics::counter!("lubu_steps_total", "outcome" => "done").increment(1);
+            settle(bench, report, Event::Done { receipt }, None).await?;
+            Ok(Moved::On)
+        }
+        Err(failure) => {
+            let channel = &bench.policy.name;
+            tracing::warn!(
+                delivery.id = %id, channel, code = failure.code, private = failure.private,
+                "delivery {id} on {channel}: {}", failure.public.en
+            );
+            metrics::counter!("lubu_steps_total", "outcome" => fate_name(failure.fate))
+                .increment(1);
+            report.health = behaved(&failure);
+            let pause = blocked(&failure, bench.shared.time.now());
+            report.pause.clone_from(&pause);
+            let news = pause.map(LaneNews::Paused);
+            settle(bench, report, Event::Failed { failure }, news).await?;
+            Ok(if report.pause.is_some() {
+                Moved::Stop
+            } else {
+                Moved::On
+            })
+        }
+    }
+}
+
+fn fate_name(fate: Fate) -> &'static str {
+    match fate {
+        Fate::Again { .. } => "again",
+        Fate::Never => "never",
+        Fate::Blocked(_) => "blocked",
+        Fate::Unsure => "unsure",
+    }
+}
+
+/// Refusals of content say nothing about the channel.
+fn behaved(failure: &Failure) -> Behaved {
+    match failure.kind {
+        Kind::Connect | Kind::Transport | Kind::Garbled | Kind::Platform => Behaved::Badly,
+        Kind::Throttled | Kind::Account | Kind::Local | Kind::Request => Behaved::Unasked,
+        Kind::Content | Kind::Gone | Kind::Duplicate => Behaved::Well,
+    }
+}
+
+fn blocked(failure: &Failure, now: Timestamp) -> Option<Pause> {
+    (failure.fate == Fate::Blocked(Reach::Account)).then(|| Pause {
+        why: failure.public.clone(),
+        by: None,
+        at: now,
+        until: None,
+    })
+}
+
+async fn look(
+    bench: &Bench,
+    report: &mut Report,
+    target: Target<'_>,
+    now: Timestamp,
+) -> Result<Moved, Stumble> {
+    let Some(sent) = report.delivery.job.clone() else {
+        return Ok(Moved::Stop);
+    };
+    let job = compose(bench, &report.delivery, &sent).await?;
+    if let Some(until) = spend(bench).await? {
+        let words = Words::new("核对的平台配额已用完", "the quota for looking is used up");
+        let failure = Failure::new(
+            Kind::Throttled,
+            Fate::Again {
+                not_before: Some(until.max(now)),
+            },
+            words,
+        );
+        settle(bench, report, Event::LookFailed { failure }, None).await?;
+        return Ok(Moved::Stop);
+    }
+    match bench.channel.look(&job, target, &bench.call(false)).await {
+        Ok(sighting) => {
+            report.health = Behaved::Well;
+            settle(bench, report, Event::Looked { sighting }, None).await?;
+        }
+        Err(failure) => {
+            report.health = behaved(&failure);
+            let pause = blocked(&failure, now);
+            report.pause.clone_from(&pause);
+            let news = pause.map(LaneNews::Paused);
+            settle(bench, report, Event::LookFailed { failure }, news).await?;
+        }
+    }
+    Ok(Moved::On)
+}
+
+/// Until when looking must wait, if its quota is used up.
+async fn spend(bench: &Bench) -> Result<Option<Timestamp>, StoreError> {
+    if bench.policy.look_costs.is_empty() {
+        return Ok(None);
+    }
+    let costs = bench.policy.look_costs.clone();
+    match bench
+        .shared
+        .store
+        .act(Act::Spend {
+            channel: bench.policy.number,
+            costs,
+        })
+        .await
+    {
+        Ok(_) => Ok(None),
+        Err(StoreError::Refused(Refusal::QuotaUsed { until, .. })) => Ok(Some(until)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Records an event; an outcome is tried again until it is written, since losing it would make a
+/// known outcome unknown.
+async fn settle(
+    bench: &Bench,
+    report: &mut Report,
+    event: Event,
+    lane: Option<LaneNews>,
+) -> Result<(), Stumble> {
+    let dice = bench.shared.dice.roll();
+    loop {
+        let act = Act::Settle {
+            id: report.delivery.id,
+            version: report.delivery.version,
+            event: Box::new(event.clone()),
+            dice,
+            lane: lane.clone(),
+        };
+        match bench.shared.store.act(act).await {
+            Ok(Answer::Settled(after, released)) => {
+                report.delivery = *after;
+                report.released.extend(released);
+                return Ok(());
+            }
+            Ok(_) => return Ok(()),
+            Err(StoreError::Unavailable(why)) if !bench.shared.stop.is_cancelled() => {
+                tracing::error!("an outcome waits to be written: {}", why.en);
+                let later = bench.shared.time.now() + std::time::Duration::from_secs(1);
+                bench.shared.time.sleep_until(later).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Reads the delivery again: somebody changed it.
+async fn refresh(bench: &Bench, report: &mut Report) -> Result<Moved, Stumble> {
+    let before = report.delivery.version;
+    if let Some(delivery) = bench.shared.store.delivery(report.delivery.id).await? {
+        report.delivery = delivery;
+    }
+    // Unchanged: the lane is paused, or was refused for a reason that time will not cure here.
+    Ok(if report.delivery.version == before {
+        Moved::Stop
+    } else {
+        Moved::On
+    })
+}
+
+async fn stumbled(bench: &Bench, mut report: Report, stumble: &Stumble) -> Report {
+    let id = report.delivery.id;
+    match stumble {
+        Stumble::Store(StoreError::Refused(Refusal::Stale)) => {}
+        Stumble::Store(error) => tracing::error!(delivery.id = %id, "delivery {id}: {error}"),
+        Stumble::NoDraft => {
+            tracing::error!(delivery.id = %id, "delivery {id}: its signed draft is missing or damaged");
+            let until = bench.shared.time.now() + std::time::Duration::from_mins(10);
+            let words = Words::new(
+                "签发的稿样读不出来,请从备份恢复或重新签发",
+                "the signed draft cannot be read; restore it from a backup or approve again",
+            );
+            let event = Event::Postponed {
+                until,
+                why: Why::Platform(words),
+            };
+            drop(settle(bench, &mut report, event, None).await);
+        }
+    }
+    if let Ok(Some(delivery)) = bench.shared.store.delivery(id).await {
+        report.delivery = delivery;
+    }
+    report
+}
+
+/// The job as the adapter is told it, with exactly the bytes that were signed.
+async fn compose(bench: &Bench, delivery: &Delivery, now: &JobNow) -> Result<Job, Stumble> {
+    let draft = draft(bench, now).await?;
+    Ok(Job {
+        key: delivery.key(now),
+        goal: now.goal,
+        subjects: vec![Subject {
+            place: 0,
+            item: delivery.id.item.to_string(),
+            revision: now.revision,
+            draft,
+            draft_hash: now.draft.clone(),
+            copy: delivery.copy.clone(),
+        }],
+        progress: delivery.progress.clone(),
+        first_live: delivery.first_live,
+        reason: match (&delivery.wanted, now.goal) {
+            (Wanted::Nothing { reason, .. }, Goal::Withdraw) => Some(reason.clone()),
+            _ => None,
+        },
+    })
+}
+
+async fn draft(bench: &Bench, now: &JobNow) -> Result<Arc<Draft>, Stumble> {
+    let shared = &bench.shared;
+    let drafts = shared.shelf.get(shared.store.as_ref(), &now.blob).await?;
+    let draft = drafts.and_then(|drafts| drafts.get(bench.policy.number).cloned());
+    match draft {
+        Some(draft) if draft.hash() == now.draft => Ok(draft),
+        Some(_) | None => Err(Stumble::NoDraft),
+    }
+}
+
+impl Bench {
+    pub fn call(&self, repeat: bool) -> Call<'_> {
+        let clock: Arc<dyn lubu_channels::Clock> = Arc::clone(&self.shared.time) as _;
+        Call {
+            deadline: self.shared.time.now() + self.call_within,
+            http: self.shared.http.as_ref(),
+            clock,
+            dice: self.shared.dice.roll(),
+            repeat,
+        }
+    }
+}

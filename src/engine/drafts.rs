@@ -1,0 +1,119 @@
+//! The drafts of one approval, as one blob, and the few that are in use.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lubu_channels::Draft;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::ChannelNo;
+use crate::store::{Store, StoreError, Stored};
+
+/// Every channel's draft of one approval: the bytes that are sent.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Drafts(BTreeMap<ChannelNo, Arc<Draft>>);
+
+impl Serialize for Drafts {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let plain: BTreeMap<ChannelNo, &Draft> = self
+            .0
+            .iter()
+            .map(|(no, draft)| (*no, draft.as_ref()))
+            .collect();
+        plain.serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Drafts {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        BTreeMap::<ChannelNo, Draft>::deserialize(from).map(Self::new)
+    }
+}
+
+impl Drafts {
+    pub fn new(drafts: impl IntoIterator<Item = (ChannelNo, Draft)>) -> Self {
+        Self(
+            drafts
+                .into_iter()
+                .map(|(no, draft)| (no, Arc::new(draft)))
+                .collect(),
+        )
+    }
+
+    pub fn get(&self, channel: ChannelNo) -> Option<&Arc<Draft>> {
+        self.0.get(&channel)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (ChannelNo, &Arc<Draft>)> {
+        self.0.iter().map(|(no, draft)| (*no, draft))
+    }
+
+    fn weight(&self) -> usize {
+        let one = |draft: &Draft| {
+            let media: usize = draft.media.iter().map(|media| media.bytes.len()).sum();
+            draft.content.len() + draft.preview.len() + media
+        };
+        self.0.values().map(|draft| one(draft)).sum()
+    }
+}
+
+/// Keeps the last drafts read, up to a weight, so that four lanes read one blob once.
+#[derive(Debug)]
+pub struct Shelf {
+    kept: Mutex<VecDeque<(String, Arc<Drafts>)>>,
+    most_bytes: usize,
+}
+
+impl Default for Shelf {
+    fn default() -> Self {
+        Self {
+            kept: Mutex::default(),
+            most_bytes: 24 << 20,
+        }
+    }
+}
+
+impl Shelf {
+    /// Writes the blob; its hash names the drafts from now on.
+    pub async fn put(&self, store: &dyn Store, drafts: Drafts) -> Stored<String> {
+        let bytes = postcard::to_stdvec(&drafts)
+            .map_err(|error| StoreError::Unread(format!("drafts: {error}")))?;
+        let hash = store.put_blob(bytes).await?;
+        self.keep(hash.clone(), Arc::new(drafts));
+        Ok(hash)
+    }
+
+    /// The drafts, checked against the blob's hash when they are read from disk.
+    pub async fn get(&self, store: &dyn Store, hash: &str) -> Stored<Option<Arc<Drafts>>> {
+        if let Some(kept) = self.find(hash) {
+            return Ok(Some(kept));
+        }
+        let Some(bytes) = store.blob(hash).await? else {
+            return Ok(None);
+        };
+        let drafts: Drafts = postcard::from_bytes(&bytes)
+            .map_err(|error| StoreError::Unread(format!("drafts: {error}")))?;
+        let drafts = Arc::new(drafts);
+        self.keep(hash.to_owned(), Arc::clone(&drafts));
+        Ok(Some(drafts))
+    }
+
+    fn find(&self, hash: &str) -> Option<Arc<Drafts>> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter()
+            .rev()
+            .find(|(name, _)| name == hash)
+            .map(|(_, drafts)| Arc::clone(drafts))
+    }
+
+    fn keep(&self, hash: String, drafts: Arc<Drafts>) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.push_back((hash, drafts));
+        let mut weight: usize = kept.iter().map(|(_, drafts)| drafts.weight()).sum();
+        while weight > self.most_bytes && kept.len() > 1 {
+            if let Some((_, gone)) = kept.pop_front() {
+                weight -= gone.weight();
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The only code that calls adapters: it makes every copy agree with what was approved.
+//!
+//! One lane a channel, each a task of its own, so that one channel's trouble never slows another.
+//! A lane picks what is due and runs it through [`attempt`], whose order of lines is the recovery
+//! story; [`recover`] tells at the start what a dead process may have done. The engine keeps
+//! nothing that must survive: it rebuilds its queues from the store.
+
+pub mod attempt;
+mod burst;
+mod drafts;
+mod lane;
+mod recover;
+pub mod render;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use lubu_channels::{Channel, Failure, Health, Transport};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Time;
+use crate::ids::ChannelNo;
+use crate::model::channel::ChannelRecord;
+use crate::model::delivery::Delivery;
+use crate::model::policy::Policy;
+use crate::store::{Store, Stored};
+
+pub use drafts::{Drafts, Shelf};
+use lane::{Lane, Message};
+
+/// What every attempt needs of one channel.
+#[derive(Debug)]
+pub struct Bench {
+    pub channel: Arc<dyn Channel>,
+    pub policy: Policy,
+    /// The total time of one call.
+    pub call_within: Duration,
+    pub shared: Arc<Shared>,
+}
+
+/// What all lanes share.
+#[derive(Debug)]
+pub struct Shared {
+    pub store: Arc<dyn Store>,
+    pub http: Arc<dyn Transport>,
+    pub time: Arc<dyn Time>,
+    pub shelf: Shelf,
+    pub dice: Dice,
+    pub stop: CancellationToken,
+}
+
+/// Chance from a seed, so that a run can be repeated.
+#[derive(Debug)]
+pub struct Dice(Mutex<u64>);
+
+impl Dice {
+    pub fn new(seed: u64) -> Self {
+        Self(Mutex::new(seed))
+    }
+
+    /// Uniform in `0.0..1.0` (splitmix64).
+    pub fn roll(&self) -> f64 {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = *state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^= z >> 31;
+        // The top 53 bits fill a double exactly.
+        #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
+        let unit = (z >> 11) as f64 / (1_u64 << 53) as f64;
+        unit
+    }
+}
+
+/// Sends deliveries to the lanes that own them.
+#[derive(Debug, Clone, Default)]
+pub struct Hub(Arc<Mutex<BTreeMap<ChannelNo, mpsc::UnboundedSender<Message>>>>);
+
+impl Hub {
+    pub fn wake(&self, deliveries: &[Delivery]) {
+        let lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for delivery in deliveries {
+            if let Some(lane) = lanes.get(&delivery.id.channel) {
+                // A lane that is gone finds it again at the next start.
+                let _gone = lane.send(Message::Look(Box::new(delivery.clone())));
+            }
+        }
+    }
+
+    /// Tells a lane what an operator decided about it.
+    pub fn news(&self, record: ChannelRecord) {
+        let lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lane) = lanes.get(&record.number) {
+            let _gone = lane.send(Message::Record(Box::new(record)));
+        }
+    }
+
+    fn add(&self, number: ChannelNo) -> mpsc::UnboundedReceiver<Message> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(number, sender);
+        receiver
+    }
+}
+
+#[derive(Debug)]
+pub struct Engine {
+    pub shared: Arc<Shared>,
+    hub: Hub,
+    benches: BTreeMap<ChannelNo, Arc<Bench>>,
+    tasks: TaskTracker,
+}
+
+impl Engine {
+    /// Settles what the last process left open, then starts the lanes.
+    pub async fn start(shared: Arc<Shared>, benches: Vec<Bench>) -> Stored<Self> {
+        let benches: BTreeMap<ChannelNo, Arc<Bench>> = benches
+            .into_iter()
+            .map(|bench| (bench.policy.number, Arc::new(bench)))
+            .collect();
+        let due = recover::settle(&shared, &benches).await?;
+        let records = shared.store.channels().await?;
+        let hub = Hub::default();
+        let tasks = TaskTracker::new();
+        for (number, bench) in &benches {
+            let record = records
+                .iter()
+                .find(|record| record.number == *number)
+                .cloned();
+            let inbox = hub.add(*number);
+            tasks.spawn(Lane::new(Arc::clone(bench), hub.clone(), record, inbox).run());
+        }
+        tasks.close();
+        hub.wake(&due);
+        Ok(Self {
+            shared,
+            hub,
+            benches,
+            tasks,
+        })
+    }
+
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    pub fn bench(&self, number: ChannelNo) -> Option<&Arc<Bench>> {
+        self.benches.get(&number)
+    }
+
+    pub fn benches(&self) -> impl Iterator<Item = &Arc<Bench>> {
+        self.benches.values()
+    }
+
+    /// Tries a channel's credentials, permissions and connection.
+    pub async fn check(&self, number: ChannelNo) -> Option<Result<Health, Failure>> {
+        let bench = self.benches.get(&number)?;
+        Some(bench.channel.check(&bench.call(false)).await)
+    }
+
+    /// No new step starts; running ones get `within`. What still runs then is an unknown outcome
+    /// for the next start.
+    pub async fn stop(&self, within: Duration) {
+        self.shared.stop.cancel();
+        if tokio::time::timeout(within, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "some steps were still running at the stop; they are looked at next time"
+            );
+        }
+    }
+}

@@ -31,13 +31,36 @@ pub(crate) enum Dress {
 
 fn render(source: &str, values: Value) -> String {
     let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::Html);
+    environment.set_formatter(|out, _, value| {
+        if value.is_safe() {
+            return Ok(write!(out, "{value}")?);
+        }
+        let text = if value.is_none() {
+            String::new()
+        } else {
+            value.to_string()
+        };
+        Ok(out.write_str(&escaped(&text))?)
+    });
     environment
         .render_str(source, values)
         .unwrap_or_else(|error| {
             tracing::error!(%error, "a page could not be rendered");
             String::from("<p>页面出错 This page failed to render.</p>")
         })
+}
+
+/// Like the template engine's own escaping, but addresses stay readable in the source.
+fn escaped(text: &str) -> String {
+    [
+        ("&", "&amp;"),
+        ("<", "&lt;"),
+        (">", "&gt;"),
+        ("\"", "&quot;"),
+        ("'", "&#39;"),
+    ]
+    .iter()
+    .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
 /// A whole page around an already rendered body.

@@ -4,10 +4,13 @@
 //! library would refuse to send and see what it would refuse to show.
 
 mod faults;
+mod ledger;
+mod portal;
 mod wechat_draft;
 mod wechat_media;
 mod wechat_publish;
 mod wechat_token;
+mod weibo;
 
 use std::sync::Arc;
 
@@ -191,9 +194,9 @@ pub fn picture(format: image::ImageFormat, width: u32, height: u32) -> Vec<u8> {
 pub fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let mut head = format!("{method} {target} HTTP/1.1\r\nhost: sandbox\r\nconnection: close\r\n");
     for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        head.extend([*name, ": ", *value, "\r\n"]);
     }
-    head.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
+    head.extend(["content-length: ", &body.len().to_string(), "\r\n\r\n"]);
     [head.as_bytes(), body].concat()
 }
 

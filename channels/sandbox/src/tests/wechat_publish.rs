@@ -21,7 +21,7 @@ async fn poll(world: &super::World, submitted: &Value) -> Value {
         .json()
 }
 
-async fn path_of(world: &super::World, polled: &Value) -> String {
+fn path_of(world: &super::World, polled: &Value) -> String {
     let url = polled["article_detail"]["item"][0]["article_url"]
         .as_str()
         .unwrap();
@@ -44,7 +44,7 @@ async fn a_submit_is_only_queued_and_readers_see_it_when_the_job_ends() {
     assert_eq!(done["publish_status"], 0);
     assert_eq!(done["article_detail"]["count"], 1);
     assert_eq!(world.wechat("draft/get", &id).await.errcode(), 40007);
-    let page = world.get(&path_of(&world, &done).await).await;
+    let page = world.get(&path_of(&world, &done)).await;
     assert!(page.status == 200 && page.text().contains("关于印发通知的公告"));
     let public = world.running.public();
     assert_eq!((public.len(), public[0].copies), (1, 1));
@@ -161,7 +161,7 @@ async fn published_articles_are_listed_read_back_and_deleted() {
     let id = json!({"article_id": done["article_id"]});
     let read = world.wechat("freepublish/getarticle", &id).await.json();
     assert_eq!(read["news_item"][0]["is_deleted"], false);
-    let path = path_of(&world, &done).await;
+    let path = path_of(&world, &done);
     assert_eq!(world.wechat("freepublish/delete", &id).await.errcode(), 0);
     let read = world.wechat("freepublish/getarticle", &id).await.json();
     assert_eq!(read["news_item"][0]["is_deleted"], true);

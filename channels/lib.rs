@@ -5,6 +5,7 @@
 //! adapters by the name used in the configuration. Nothing here knows items, approvals, stores or
 //! schedules: an adapter is handed documents and says how to show them.
 
+pub mod conformance;
 pub mod contract;
 pub mod kit;
 

@@ -8,5 +8,7 @@
 pub mod conformance;
 pub mod contract;
 pub mod kit;
+pub mod registry;
+pub mod wechat;
 
 pub use contract::*;

@@ -5,8 +5,10 @@
 //! adapters by the name used in the configuration. Nothing here knows items, approvals, stores or
 //! schedules: an adapter is handed documents and says how to show them.
 
+pub mod conformance;
 pub mod contract;
 pub mod kit;
 pub mod registry;
+pub mod wechat;
 
 pub use contract::*;

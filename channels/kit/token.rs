@@ -54,6 +54,11 @@ impl TokenCache {
         *held = Some(fresh);
         Ok(token)
     }
+
+    /// Takes a token that came about in another way, such as by force.
+    pub async fn replace(&self, fresh: Held) {
+        *self.held.lock().await = Some(fresh);
+    }
 }
 
 fn usable(

@@ -7,5 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod engine;
 pub mod ids;
+pub mod intake;
 pub mod model;
+pub mod service;
 pub mod store;

@@ -25,7 +25,7 @@ use lubu_channels::kit::settings::Reader;
 pub use categories::{Categories, Leaf};
 pub use channel::{ChannelConfig, Registry};
 pub use routing::Routing;
-pub use schedule::{Build, Cadence, Doing, ScheduleConfig};
+pub use schedule::{Build, Cadence, Doing, ScheduleConfig, cron};
 pub use secrets::Secrets;
 pub use sections::{Daemon, Intake, LogFormat, Office};
 

@@ -5,6 +5,7 @@
 
 pub mod approval;
 pub mod attempt;
+pub mod calendar;
 pub mod channel;
 pub mod delivery;
 pub mod item;

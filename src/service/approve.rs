@@ -1,0 +1,180 @@
+//! Sign-off: every channel's draft is rendered and shown before anything is signed.
+
+use std::sync::Arc;
+
+use lubu_channels::Words;
+
+use super::submit::unexpected;
+use super::view::DeliveryView;
+use super::{Done, Service, Trouble, view};
+use crate::engine::Drafts;
+use crate::engine::render::Loaded;
+use crate::ids::ItemId;
+use crate::model::approval::{Approval, OnCorrection};
+use crate::model::item::{Content, Revision};
+use crate::model::scope::Scope;
+use crate::store::act::{Actor, Approve as ApproveAct};
+use crate::store::{Act, Answer, Dossier, Refusal, StoreError};
+
+/// A leader's decision.
+#[derive(Debug, Clone)]
+pub struct Approve {
+    pub item: ItemId,
+    /// The newest where none is named.
+    pub revision: Option<u32>,
+    /// What the drafter proposed where none is named; refused where neither did.
+    pub scope: Option<Scope>,
+    pub by: String,
+    pub opinion: String,
+    pub choices: Vec<(String, OnCorrection)>,
+    /// Channels that this revision knowingly skips.
+    pub without: Vec<String>,
+    pub from: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approved {
+    pub item: String,
+    pub revision: u32,
+    pub scope: Scope,
+    pub deliveries: Vec<DeliveryView>,
+}
+
+impl Service {
+    /// On disk once this returns; deliveries begin at once.
+    pub async fn approve(&self, approve: Approve) -> Done<Approved> {
+        let by = approve.by.trim().to_owned();
+        if by.is_empty() {
+            return Err(wrong(
+                "签发必须写明签发人(--by)。",
+                "an approval names who signs (--by).",
+            ));
+        }
+        let dossier = self.dossier(approve.item).await?;
+        let number = approve.revision.unwrap_or(dossier.item.latest);
+        let revision = find_revision(&dossier, number)?;
+        let content = self.content(revision).await?;
+        let Some(scope) = approve.scope.or(content.scope) else {
+            return Err(wrong(
+                "签发必须写明发布范围:--scope public(主动公开)、intranet(内网公开)、restricted(限制阅读)或 withheld(不公开)。",
+                "an approval names the scope: --scope public, intranet, restricted or withheld.",
+            ));
+        };
+        let mut drafts = Vec::new();
+        if scope == Scope::Public {
+            for name in &approve.without {
+                self.number(name)?;
+            }
+            let rendered = self
+                .drafts(&dossier.item, revision, &content, &approve.without)
+                .await?;
+            if !rendered.1.is_empty() {
+                return Err(Trouble::Unfit(rendered.1));
+            }
+            drafts = rendered.0;
+            if drafts.is_empty() {
+                return Err(wrong(
+                    "没有任何渠道可发。",
+                    "no channel is left to publish on.",
+                ));
+            }
+        }
+        let routed = drafts
+            .iter()
+            .map(|(no, draft)| (*no, draft.hash()))
+            .collect();
+        let blob = self
+            .shelf()
+            .put(self.store.as_ref(), Drafts::new(drafts))
+            .await?;
+        let mut choices = Vec::new();
+        for (name, choice) in &approve.choices {
+            choices.push((self.number(name)?, *choice));
+        }
+        let approval = Approval {
+            item: approve.item,
+            revision: number,
+            hash: revision.hash.clone(),
+            scope,
+            by: by.clone(),
+            opinion: approve.opinion.trim().to_owned(),
+            at: self.time.now(),
+            drafts: blob,
+            routed,
+        };
+        let actor = Actor::new(by, approve.from);
+        let act = Act::Approve(Box::new(ApproveAct {
+            actor,
+            approval,
+            choices,
+        }));
+        let Answer::Deliveries(deliveries) = self.store.act(act).await? else {
+            return Err(unexpected());
+        };
+        self.engine.hub().wake(&deliveries);
+        let names = self.view_names();
+        let title = &revision.title;
+        Ok(Approved {
+            item: approve.item.to_string(),
+            revision: number,
+            scope,
+            deliveries: deliveries
+                .iter()
+                .map(|one| names.delivery(one, title))
+                .collect(),
+        })
+    }
+
+    /// What a channel would show of a revision: a whole HTML page, made without network.
+    pub async fn preview(&self, id: ItemId, revision: Option<u32>, channel: &str) -> Done<String> {
+        self.number(channel)?;
+        let dossier = self.dossier(id).await?;
+        let number = revision.unwrap_or(dossier.item.latest);
+        let revision = find_revision(&dossier, number)?;
+        let content = self.content(revision).await?;
+        let media = Arc::new(Loaded::read(self.store.as_ref(), &content).await?);
+        let draft = self
+            .draft_for(channel, &dossier.item, revision, &content, media)
+            .await?;
+        draft.map(|draft| draft.preview).map_err(Trouble::Unfit)
+    }
+
+    pub(super) async fn dossier(&self, id: ItemId) -> Done<Dossier> {
+        let dossier = self.store.dossier(id).await?;
+        dossier.ok_or(Trouble::Store(StoreError::Refused(Refusal::NoItem(id))))
+    }
+
+    /// A revision's content, checked against its hash by the blob's name.
+    pub(super) async fn content(&self, revision: &Revision) -> Done<Content> {
+        let bytes = self.store.blob(&revision.hash).await?;
+        let content = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        content.ok_or_else(|| {
+            wrong(
+                "这一版的正文读不出来,请从备份恢复。",
+                "this revision's content cannot be read; restore it from a backup.",
+            )
+        })
+    }
+
+    pub(super) fn view_names(&self) -> view::Names<'_> {
+        view::Names {
+            channels: &self.names,
+            zone: self.config.zone(),
+        }
+    }
+}
+
+fn find_revision(dossier: &Dossier, number: u32) -> Done<&Revision> {
+    dossier
+        .revisions
+        .iter()
+        .find(|one| one.number == number)
+        .ok_or(Trouble::Store(StoreError::Refused(Refusal::NoRevision(
+            dossier.item.id,
+            number,
+        ))))
+}
+
+pub(super) fn wrong(zh: &str, en: &str) -> Trouble {
+    Trouble::Wrong(Words::new(zh, en))
+}

@@ -1,0 +1,320 @@
+//! Scheduled disclosure (定期公开): releasing approved items, and making items that still need
+//! their approval.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use chrono_tz::Tz;
+use lubu_channels::{Timestamp, Words};
+use serde::Serialize;
+
+use super::approve::wrong;
+use super::submit::Submit;
+use super::view::{RunView, ScheduleView, time};
+use super::{Done, Service, Trouble};
+use crate::config::{Build, Doing, ScheduleConfig};
+use crate::intake::{Handed, Submission};
+use crate::model::calendar::{self, Missed};
+use crate::store::act::Actor;
+use crate::store::{Act, Answer, Refusal, StoreError};
+
+/// The name of the run that marks when a schedule was first seen; sorts before all periods.
+const FIRST_SEEN: &str = "0";
+
+/// One period's figures, for a template.
+#[derive(Debug, Serialize)]
+struct Figures {
+    /// Such as `2026-10`.
+    period: String,
+    /// Such as 2026年10月.
+    period_words: String,
+    /// Of the run, such as 2026-11-10.
+    date: String,
+    /// The data file's rows of this period.
+    rows: Vec<BTreeMap<String, String>>,
+    /// All its rows, in order.
+    all: Vec<BTreeMap<String, String>>,
+}
+
+impl Service {
+    pub async fn schedules(&self) -> Done<Vec<ScheduleView>> {
+        let mut views = Vec::new();
+        for schedule in &self.config.schedules {
+            let runs = self.store.runs(&schedule.name, 1).await?;
+            let last = runs.into_iter().find(|run| run.period != FIRST_SEEN);
+            let next = calendar::next(&schedule.cron, schedule.zone, self.time.now(), 3);
+            views.push(ScheduleView {
+                name: schedule.name.clone(),
+                cron: schedule.expression.clone(),
+                timezone: schedule.zone.name().to_owned(),
+                does: match schedule.doing {
+                    Doing::Release => "release".to_owned(),
+                    Doing::Build(_) => "build".to_owned(),
+                },
+                next: next.iter().map(|at| time(at.to_utc())).collect(),
+                last: last.map(|run| RunView {
+                    period: run.period,
+                    due: time(run.due),
+                    at: time(run.at),
+                    result: run.done.map(|words| words.zh),
+                }),
+                waiting: self.store.waiting_for(&schedule.name).await?.len(),
+            });
+        }
+        Ok(views)
+    }
+
+    /// Runs every schedule that is due. Says when the next one is.
+    pub async fn run_due(&self) -> Option<Timestamp> {
+        let mut next = None;
+        for schedule in &self.config.schedules {
+            if let Err(error) = self.catch_up(schedule).await {
+                let problem = error.problem();
+                tracing::error!(schedule = schedule.name, "schedule: {}", problem.detail_en);
+            }
+            let coming = calendar::next(&schedule.cron, schedule.zone, self.time.now(), 1);
+            next = coming
+                .first()
+                .map(chrono::DateTime::to_utc)
+                .into_iter()
+                .chain(next)
+                .min();
+        }
+        next
+    }
+
+    async fn catch_up(&self, schedule: &ScheduleConfig) -> Done<()> {
+        let now = self.time.now();
+        let Some(last) = self.store.runs(&schedule.name, 1).await?.into_iter().next() else {
+            // Seen for the first time: what was due before has nothing to do with it.
+            return self.mark(schedule, FIRST_SEEN, now, first_seen()).await;
+        };
+        let from = if last.done.is_some() {
+            last.due
+        } else {
+            just_before(last.due)
+        };
+        let Some(missed) = calendar::missed(&schedule.cron, schedule.zone, from, now) else {
+            return Ok(());
+        };
+        self.run_one(schedule, &missed, now).await
+    }
+
+    async fn run_one(&self, schedule: &ScheduleConfig, due: &Missed, now: Timestamp) -> Done<()> {
+        let period = calendar::period_key(&due.due);
+        let at = due.due.to_utc();
+        let late = (now - at).to_std().unwrap_or_default();
+        if late > schedule.catch_up {
+            let words = Words::new(
+                format!("停机期间错过,已超过补跑时限,未执行({period})"),
+                format!("missed by more than the catch-up time; not run ({period})"),
+            );
+            tracing::error!(schedule = schedule.name, "{}", words.en);
+            return self.mark(schedule, &period, at, words).await;
+        }
+        let act = Act::Fire {
+            schedule: schedule.name.clone(),
+            period: period.clone(),
+            due: at,
+        };
+        match self.store.act(act).await {
+            Ok(_) => {}
+            Err(StoreError::Refused(Refusal::Ran)) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        // A crash from here on runs it again under the same key, which makes nothing twice.
+        let done = match self.carry_out(schedule, due).await {
+            Ok(words) => words,
+            Err(trouble) => told(&trouble),
+        };
+        tracing::info!(
+            schedule = schedule.name,
+            "schedule {}: {}",
+            schedule.name,
+            done.en
+        );
+        let act = Act::Fired {
+            schedule: schedule.name.clone(),
+            period,
+            done,
+        };
+        self.store.act(act).await?;
+        Ok(())
+    }
+
+    async fn mark(
+        &self,
+        schedule: &ScheduleConfig,
+        period: &str,
+        due: Timestamp,
+        done: Words,
+    ) -> Done<()> {
+        let (name, period) = (schedule.name.clone(), period.to_owned());
+        let fire = Act::Fire {
+            schedule: name.clone(),
+            period: period.clone(),
+            due,
+        };
+        self.store.act(fire).await?;
+        self.store
+            .act(Act::Fired {
+                schedule: name,
+                period,
+                done,
+            })
+            .await?;
+        Ok(())
+    }
+
+    async fn carry_out(&self, schedule: &ScheduleConfig, due: &Missed) -> Done<Words> {
+        match &schedule.doing {
+            Doing::Release => self.release(&schedule.name).await,
+            Doing::Build(build) => self.build(&schedule.name, build, due).await,
+        }
+    }
+
+    async fn release(&self, name: &str) -> Done<Words> {
+        let items = self.store.waiting_for(name).await?;
+        let count = items.len();
+        if count > 0 {
+            let act = Act::Release {
+                actor: Actor::new(name, "schedule"),
+                items,
+            };
+            if let Answer::Deliveries(deliveries) = self.store.act(act).await? {
+                self.engine.hub().wake(&deliveries);
+            }
+        }
+        Ok(Words::new(
+            format!("放行 {count} 条"),
+            format!("released {count} items"),
+        ))
+    }
+
+    /// Makes this period's item; it waits for its approval like any other.
+    async fn build(&self, name: &str, build: &Build, due: &Missed) -> Done<Words> {
+        let (period, words) = calendar::period(build.cadence, due.due.date_naive());
+        let figures = figures(build, period, words, &due.due)?;
+        let text = fill(&build.template, &figures)?;
+        let key = format!("schedule/{name}/{}", figures.period);
+        let submission = Submission {
+            main: 0,
+            files: vec![Handed {
+                path: format!("{name}.md"),
+                bytes: text.into_bytes(),
+            }],
+        };
+        let submit = Submit {
+            submission,
+            by: format!("schedule:{name}"),
+            from: "schedule",
+            key: Some((key.clone(), key)),
+            again: true,
+        };
+        let submitted = self.submit(submit).await?;
+        let id = submitted.accepted.item;
+        Ok(Words::new(
+            format!("已生成 {} 的稿件 {id},等待签发", figures.period_words),
+            format!(
+                "made item {id} for {}; it waits for approval",
+                figures.period
+            ),
+        ))
+    }
+}
+
+fn first_seen() -> Words {
+    Words::new("首次启用", "seen for the first time")
+}
+
+fn just_before(at: Timestamp) -> Timestamp {
+    at - chrono::TimeDelta::seconds(1)
+}
+
+fn told(trouble: &Trouble) -> Words {
+    let problem = trouble.problem();
+    let more: Vec<String> = problem
+        .problems
+        .iter()
+        .map(|one| format!("{}:{}", one.place, one.words.zh))
+        .chain(
+            problem
+                .findings
+                .iter()
+                .map(|one| format!("{}:{}", one.channel, one.reason)),
+        )
+        .collect();
+    Words::new(
+        format!("未成功:{} {}", problem.detail, more.join(";")),
+        format!("failed: {}", problem.detail_en),
+    )
+}
+
+fn figures(
+    build: &Build,
+    period: String,
+    words: String,
+    due: &chrono::DateTime<Tz>,
+) -> Done<Figures> {
+    let all = read(&build.data)?;
+    let of_period = |row: &BTreeMap<String, String>| {
+        row.get("period")
+            .or(row.get("期间"))
+            .is_some_and(|value| *value == period)
+    };
+    let rows: Vec<_> = all.iter().filter(|row| of_period(row)).cloned().collect();
+    if rows.is_empty() {
+        let data = build.data.display();
+        return Err(wrong(
+            &format!("数据文件 {data} 里没有 {period} 的数据(period 列)。补上后可重新执行。"),
+            &format!("the data file {data} has no row whose `period` is {period}."),
+        ));
+    }
+    Ok(Figures {
+        period,
+        period_words: words,
+        date: due.format("%Y-%m-%d").to_string(),
+        rows,
+        all,
+    })
+}
+
+fn read(path: &Path) -> Done<Vec<BTreeMap<String, String>>> {
+    let shown = path.display();
+    let bytes = std::fs::read(path).map_err(|error| {
+        wrong(
+            &format!("读不到数据文件 {shown}:{error}。"),
+            &format!("cannot read {shown}: {error}."),
+        )
+    })?;
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let mut rows = Vec::new();
+    for (at, row) in csv::Reader::from_reader(bytes).deserialize().enumerate() {
+        let row: BTreeMap<String, String> = row.map_err(|error| {
+            wrong(
+                &format!("数据文件 {shown} 第 {} 行有误:{error}。", at + 2),
+                &format!("{shown} line {}: {error}.", at + 2),
+            )
+        })?;
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+fn fill(template: &Path, figures: &Figures) -> Done<String> {
+    let shown = template.display();
+    let bad = |why: String| {
+        wrong(
+            &format!("模板 {shown} 有误:{why}。"),
+            &format!("the template {shown}: {why}."),
+        )
+    };
+    let text = std::fs::read_to_string(template).map_err(|error| bad(error.to_string()))?;
+    let mut engine = minijinja::Environment::new();
+    // A figure that is not there stops the run; it never becomes a gap in an official text.
+    engine.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+    engine.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    engine
+        .render_str(&text, figures)
+        .map_err(|error| bad(format!("{error:#}")))
+}

@@ -1,0 +1,275 @@
+//! What is told of items, deliveries, channels and schedules: the shapes of version 1.
+//!
+//! The same types are written by the daemon and read by the command line. Version 1 only ever adds
+//! fields. Ids are strings, times RFC 3339, states the English words of the design.
+
+use chrono::SecondsFormat;
+use chrono_tz::Tz;
+use lubu_channels::{Evidence, Timestamp, Words};
+use serde::{Deserialize, Serialize};
+
+use crate::ids::ChannelNo;
+use crate::model::attempt::{Attempt, Outcome};
+use crate::model::delivery::{Delivery, PublicState};
+use crate::model::item::{Item, Revision};
+use crate::model::scope::Scope;
+
+pub fn time(at: Timestamp) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// One item on one channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryView {
+    /// `ITEM:CHANNEL`.
+    pub id: String,
+    pub item: String,
+    pub title: String,
+    pub channel: String,
+    pub state: PublicState,
+    /// The wanted revision; null while it is wanted gone.
+    pub revision: Option<u32>,
+    /// What readers see meanwhile.
+    pub live: Option<LiveView>,
+    /// Where readers find it.
+    pub url: Option<String>,
+    pub remote_id: Option<String>,
+    pub attempts: u32,
+    pub next_at: Option<String>,
+    /// Why it stands where it stands; Chinese, then English.
+    pub reason: Option<String>,
+    pub reason_en: Option<String>,
+    /// When a reader could first see it; never moves.
+    pub first_live: Option<String>,
+    /// When it was last wanted otherwise.
+    pub since: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveView {
+    pub revision: u32,
+    pub url: Option<String>,
+    pub seen_at: String,
+    pub evidence: Evidence,
+}
+
+/// One try of one step, one look, or one person's word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptView {
+    pub number: u32,
+    pub round: u32,
+    pub revision: u32,
+    pub step: String,
+    pub outcome: Outcome,
+    pub began: String,
+    pub ended: Option<String>,
+    pub code: Option<String>,
+    pub request_id: Option<String>,
+    pub reason: Option<String>,
+    pub reason_en: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemView {
+    pub id: String,
+    pub title: String,
+    pub category: String,
+    pub category_name: String,
+    pub index_no: Option<String>,
+    pub received_at: String,
+    pub revision: u32,
+    pub approved_revision: Option<u32>,
+    pub withdrawn: Option<String>,
+    pub schedule: Option<String>,
+    pub deliveries: Vec<DeliveryView>,
+}
+
+/// Everything about one item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShowView {
+    pub item: ItemView,
+    pub revisions: Vec<RevisionView>,
+    pub timeline: Vec<TimelineView>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimelineView {
+    pub delivery: DeliveryView,
+    pub attempts: Vec<AttemptView>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevisionView {
+    pub number: u32,
+    pub hash: String,
+    pub title: String,
+    pub proposed_scope: Option<Scope>,
+    pub by: String,
+    pub at: String,
+    pub approval: Option<ApprovalView>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalView {
+    pub by: String,
+    pub opinion: String,
+    pub scope: Scope,
+    pub at: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelView {
+    pub name: String,
+    pub adapter: String,
+    /// `open`, `paused` or `broken` (its breaker is open).
+    pub state: String,
+    pub reason: Option<String>,
+    pub reason_en: Option<String>,
+    pub until: Option<String>,
+    pub after: Vec<String>,
+    /// Deliveries not at rest, by state.
+    pub counts: Vec<(PublicState, usize)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckView {
+    pub channel: String,
+    pub ok: bool,
+    pub lines: Vec<Words>,
+    pub expires: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScheduleView {
+    pub name: String,
+    pub cron: String,
+    pub timezone: String,
+    /// `release` or `build`.
+    pub does: String,
+    pub next: Vec<String>,
+    pub last: Option<RunView>,
+    /// Items approved and waiting for it.
+    pub waiting: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunView {
+    pub period: String,
+    pub due: String,
+    pub at: String,
+    pub result: Option<String>,
+}
+
+/// Why a channel cannot show an item as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindingView {
+    pub channel: String,
+    pub field: String,
+    pub limit: Option<u64>,
+    pub actual: Option<u64>,
+    pub reason: String,
+    pub reason_en: String,
+}
+
+/// Names for what the records call by number.
+#[derive(Debug)]
+pub struct Names<'a> {
+    pub channels: &'a [(ChannelNo, String)],
+    pub zone: Tz,
+}
+
+impl Names<'_> {
+    pub fn channel(&self, number: ChannelNo) -> String {
+        let found = self.channels.iter().find(|(no, _)| *no == number);
+        found.map_or_else(|| format!("#{}", number.0), |(_, name)| name.clone())
+    }
+
+    pub fn delivery(&self, delivery: &Delivery, title: &str) -> DeliveryView {
+        let channel = self.channel(delivery.id.channel);
+        let (reason, reason_en) = split(delivery.reason(|number| self.channel(number), self.zone));
+        let copy = delivery.copy.as_ref();
+        DeliveryView {
+            id: format!("{}:{channel}", delivery.id.item),
+            item: delivery.id.item.to_string(),
+            title: title.to_owned(),
+            channel,
+            state: delivery.public_state(),
+            revision: delivery.wanted_revision(),
+            live: copy.map(|copy| LiveView {
+                revision: copy.revision,
+                url: copy.address.clone(),
+                seen_at: time(copy.seen_at),
+                evidence: copy.evidence,
+            }),
+            url: copy.and_then(|copy| copy.address.clone()),
+            remote_id: copy.and_then(|copy| copy.remote_id.clone()),
+            attempts: delivery.attempts,
+            next_at: delivery.next_at().map(time),
+            reason,
+            reason_en,
+            first_live: delivery.first_live.map(time),
+            since: time(delivery.since),
+        }
+    }
+
+    pub fn item(&self, item: &Item, category_name: String, deliveries: &[Delivery]) -> ItemView {
+        ItemView {
+            id: item.id.to_string(),
+            title: item.title.clone(),
+            category: item.category.clone(),
+            category_name,
+            index_no: item.index_no.clone(),
+            received_at: time(item.received_at),
+            revision: item.latest,
+            approved_revision: item.approved,
+            withdrawn: item.withdrawal.as_ref().map(|one| time(one.at)),
+            schedule: item.schedule.clone(),
+            deliveries: deliveries
+                .iter()
+                .map(|one| self.delivery(one, &item.title))
+                .collect(),
+        }
+    }
+}
+
+pub fn split(words: Option<Words>) -> (Option<String>, Option<String>) {
+    words.map_or((None, None), |words| (Some(words.zh), Some(words.en)))
+}
+
+pub fn attempt(attempt: &Attempt) -> AttemptView {
+    let (reason, reason_en) = split(attempt.words.clone());
+    AttemptView {
+        number: attempt.number,
+        round: attempt.round,
+        revision: attempt.revision,
+        step: attempt.step.clone(),
+        outcome: attempt.outcome,
+        began: time(attempt.began),
+        ended: attempt.ended.map(time),
+        code: attempt.code.clone(),
+        request_id: attempt.request_id.clone(),
+        reason,
+        reason_en,
+    }
+}
+
+pub fn revision(
+    revision: &Revision,
+    approvals: &[crate::model::approval::Approval],
+) -> RevisionView {
+    let approval = approvals.iter().find(|one| one.revision == revision.number);
+    RevisionView {
+        number: revision.number,
+        hash: revision.hash.clone(),
+        title: revision.title.clone(),
+        proposed_scope: revision.proposed,
+        by: revision.by.clone(),
+        at: time(revision.at),
+        approval: approval.map(|one| ApprovalView {
+            by: one.by.clone(),
+            opinion: one.opinion.clone(),
+            scope: one.scope,
+            at: time(one.at),
+        }),
+    }
+}

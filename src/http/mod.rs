@@ -1,0 +1,120 @@
+//! The HTTP surface: version 1 of the interface, the read-only pages, health and metrics.
+//!
+//! One router, two doors. The unix socket is open to whoever the operating system lets at it, and
+//! may do everything; the TCP door listens on loopback, wants the token, reads, and takes items in.
+//! Deciding (signing, withdrawing, confirming, pausing) stays with the socket until there are
+//! accounts of people to decide by.
+
+mod answer;
+mod api;
+mod body;
+mod gate;
+mod pages;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
+use axum::routing::{get, post};
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::service::Service;
+
+/// What handlers share.
+#[derive(Clone)]
+pub struct App {
+    pub service: Arc<Service>,
+    pub metrics: Option<PrometheusHandle>,
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("App")
+    }
+}
+
+/// Which way a request came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    Socket,
+    Tcp,
+}
+
+impl Door {
+    fn from(self) -> &'static str {
+        match self {
+            Self::Socket => "cli",
+            Self::Tcp => "api",
+        }
+    }
+}
+
+/// Everything that the socket offers.
+pub fn socket(app: App) -> Router {
+    let limit = limit(&app);
+    reading()
+        .merge(taking(limit))
+        .merge(deciding())
+        .merge(open())
+        .layer(axum::Extension(Door::Socket))
+        .with_state(app)
+}
+
+/// What loopback offers to who has the token.
+pub fn tcp(app: App) -> Router {
+    let limit = limit(&app);
+    let refused = deciding().layer(middleware::from_fn(gate::only_socket));
+    let guarded = reading()
+        .merge(taking(limit))
+        .merge(refused)
+        .layer(middleware::from_fn_with_state(app.clone(), gate::token));
+    guarded
+        .merge(open())
+        .layer(middleware::from_fn(gate::headers))
+        .layer(axum::Extension(Door::Tcp))
+        .with_state(app)
+}
+
+fn limit(app: &App) -> usize {
+    usize::try_from(app.service.config.intake.total_max_bytes).unwrap_or(usize::MAX)
+}
+
+fn reading() -> Router<App> {
+    Router::new()
+        .route("/v1/items", get(api::items))
+        .route("/v1/items/{item}", get(api::item))
+        .route("/v1/items/{item}/preview", get(api::preview))
+        .route("/v1/deliveries", get(api::deliveries))
+        .route("/v1/channels", get(api::channels))
+        .route("/v1/schedules", get(api::schedules))
+        .route("/", get(pages::matrix))
+        .route("/items/{item}", get(pages::timeline))
+        .route("/assets/lubu.css", get(pages::style))
+}
+
+fn taking(limit: usize) -> Router<App> {
+    Router::new()
+        .route("/v1/items", post(api::submit))
+        .route("/v1/items/{item}/revisions", post(api::revise))
+        .layer(DefaultBodyLimit::max(limit))
+}
+
+fn deciding() -> Router<App> {
+    Router::new()
+        .route("/v1/items/{item}/approval", post(api::approve))
+        .route("/v1/items/{item}/withdrawal", post(api::withdraw))
+        .route("/v1/deliveries/{delivery}/retry", post(api::retry))
+        .route("/v1/deliveries/{delivery}/confirm", post(api::confirm))
+        .route("/v1/channels/check", post(api::check))
+        .route("/v1/channels/{channel}/pause", post(api::pause))
+        .route("/v1/channels/{channel}/resume", post(api::resume))
+}
+
+/// Nothing about content: whether it runs, and figures.
+fn open() -> Router<App> {
+    Router::new()
+        .route("/healthz", get(api::healthz))
+        .route("/readyz", get(api::readyz))
+        .route("/metrics", get(api::metrics))
+}

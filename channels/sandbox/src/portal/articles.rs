@@ -209,7 +209,7 @@ impl Site {
         let version = self.version(scene, &body::unwrap(&call.body)?)?;
         let article = self.find(id)?;
         if article.status == Status::Withdrawn {
-            return refuse(40902, "稿件已撤回,不能修改");
+            return refuse(40902, "稿件已撤回，不能修改");
         }
         article.next = Some(version);
         article.status = Status::Pending;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{World, picture, png, world, world_with};
-use crate::Platform;
+use crate::{Fault, Kind, Platform};
 
 const LINK: &str = "https://fgw.example.gov.cn/a/1.html";
 const SHARE: &str = "/weibo/2/statuses/share.json";
@@ -366,6 +366,22 @@ async fn the_token_tells_its_life_and_ends() {
     assert_eq!(info().await["expire_in"], "60");
     world.clock.advance_seconds(60);
     assert_eq!(info().await["error_code"], "21327", "as text when asked to");
+}
+
+#[tokio::test]
+async fn published_but_late_is_an_error_body_over_a_post_that_stands() {
+    let world = world().await;
+    let mut late = Fault::new(Platform::Weibo, Kind::FailureUnder200, "share").times(1);
+    late.code = Some(20032);
+    late.status = Some(400);
+    late.applied = Some(true);
+    world.running.inject(late);
+    let answer = share(&world, &format!("公告 {LINK}")).await;
+    assert_eq!(
+        (answer.status, &answer.json()["error_code"]),
+        (400, &json!(20032))
+    );
+    assert_eq!(world.running.public().len(), 1);
 }
 
 fn headline(content: &str) -> Vec<(&'static str, &str)> {

@@ -149,6 +149,7 @@ async fn exchange(mut conn: Conn, peer: IpAddr, world: &Shared) -> io::Result<Op
     let Some(mut call) = conn.head(peer).await? else {
         return Ok(None);
     };
+    // The fault is chosen on the head alone: some strike before there is a body.
     let strike = lock(world).strike(&call);
     call.lag_ms = strike.lag_ms;
     let Some(fault) = strike.fault else {

@@ -112,6 +112,7 @@ impl Article {
         }
     }
 
+    /// Readers get the version under review; the address and its first time stay.
     pub fn publish(&mut self, scene: &mut Scene<'_>, at: i64) {
         let Some(version) = self.next.take() else {
             return;

@@ -27,7 +27,7 @@ fn lock(world: &Shared) -> MutexGuard<'_, World> {
     world.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A sandbox that listens. Dropping it without `stop` leaves the task running.
+/// A sandbox that listens. Dropping it ends it as well; `stop` also waits until it has ended.
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,

@@ -345,6 +345,22 @@ async fn interfaces_methods_and_grants_are_minded() {
 }
 
 #[tokio::test]
+async fn bodies_of_another_kind_are_10007() {
+    let world = world().await;
+    let target = format!("{SHARE}?access_token=sandbox-token");
+    for (kind, body) in [
+        ("application/json", b"{}".as_slice()),
+        ("multipart/form-data; boundary=cut", b"--cut\r\nbroken"),
+    ] {
+        let answer = world
+            .send("POST", &target, &[("content-type", kind)], body)
+            .await
+            .unwrap();
+        assert_eq!(answer.json()["error_code"], 10007, "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn the_token_tells_its_life_and_ends() {
     let world = world_with(|s| s.weibo.token_seconds = 100).await;
     let info = || async {
@@ -430,6 +446,13 @@ async fn a_headline_article_has_its_own_envelope_and_a_post_bound_to_it() {
             "{field}"
         );
     }
+    let mut partial = Fault::new(Platform::Weibo, Kind::FailureUnder200, "article").times(1);
+    partial.code = Some(11003);
+    world.running.inject(partial);
+    assert_eq!(
+        world.form(target, &headline(encoded)).await.json()["code"],
+        "11003"
+    );
     let bare: Vec<_> = headline("<p>x</p>")
         .into_iter()
         .map(|(key, value)| (format!("name=\"{key}\""), value.as_bytes()))

@@ -74,9 +74,10 @@ fn faults(world: &mut World, call: &Call, method: &str, path: &str) -> Reply {
 }
 
 fn add_fault(world: &mut World, call: &Call) -> Reply {
-    let form = call
-        .header("content-type")
-        .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+    // `curl -d` calls everything a form, JSON too.
+    let kind = call.header("content-type").unwrap_or_default();
+    let form =
+        kind.starts_with("application/x-www-form-urlencoded") && !call.body.starts_with(b"{");
     let parsed = if form {
         from_form(&call.body)
     } else {

@@ -28,6 +28,7 @@ pub enum Kind {
     /// Applied; a 200 that is no JSON. `body`: html (default), empty, gbk, bom, control, raw (no HTTP at all).
     Garbage,
     /// The platform's own error envelope with `code` and `message`. Not applied unless `applied`.
+    #[serde(rename = "failure_under_200")]
     FailureUnder200,
     /// `status` (default 502) with an HTML page. Not applied unless `applied`.
     HttpStatus,

@@ -34,6 +34,7 @@ pub(crate) fn filter(html: &str, rules: &Rules<'_>) -> Option<String> {
     rewrite_str(html, settings).ok()
 }
 
+/// Decides about one element; what is inside it is met on its own.
 fn clean(el: &mut Element<'_, '_>, rules: &Rules<'_>) {
     let tag = el.tag_name();
     if GONE.contains(&tag.as_str()) {

@@ -5,10 +5,12 @@
 //! finished, a review ended). `effects` says what was applied; an empty list says that
 //! nothing was. Query strings, bodies and headers never enter, so no secret can.
 
-use serde::Serialize;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 
 /// One of the platforms played here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Platform {
     Wechat,
@@ -108,14 +110,14 @@ impl Ledger {
 
 /// Fills in `copies`, so that a reader of one row sees a twin at once.
 pub(crate) fn count_copies(posts: &mut [PublicPost]) {
-    let markers: Vec<_> = posts
-        .iter()
-        .map(|post| (post.platform, post.marker.clone()))
-        .collect();
+    let mut markers: BTreeMap<(Platform, String), usize> = BTreeMap::new();
+    for post in posts.iter() {
+        *markers
+            .entry((post.platform, post.marker.clone()))
+            .or_default() += 1;
+    }
     for post in posts {
-        let twin = |(platform, marker): &&(Platform, String)| {
-            *platform == post.platform && *marker == post.marker
-        };
-        post.copies = markers.iter().filter(twin).count();
+        let marker = (post.platform, post.marker.clone());
+        post.copies = markers.get(&marker).copied().unwrap_or(1);
     }
 }

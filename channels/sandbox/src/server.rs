@@ -27,7 +27,7 @@ fn lock(world: &Shared) -> MutexGuard<'_, World> {
     world.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A sandbox that listens. Dropping it without `stop` leaves the task running.
+/// A sandbox that listens. Dropping it ends it as well; `stop` also waits until it has ended.
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
@@ -149,6 +149,7 @@ async fn exchange(mut conn: Conn, peer: IpAddr, world: &Shared) -> io::Result<Op
     let Some(mut call) = conn.head(peer).await? else {
         return Ok(None);
     };
+    // The fault is chosen on the head alone: some strike before there is a body.
     let strike = lock(world).strike(&call);
     call.lag_ms = strike.lag_ms;
     let Some(fault) = strike.fault else {

@@ -262,7 +262,7 @@ impl Default for PortalSettings {
             dedup_seconds: 86_400,
             columns: columns.map(String::from).into(),
             review: Review::Auto,
-            return_reason: "标题与正文不符,请核对后重报".into(),
+            return_reason: "标题与正文不符，请核对后重报".into(),
             adopt_seconds: 1,
             publish_seconds: 3,
             publish_polls: 0,

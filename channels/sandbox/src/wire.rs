@@ -87,7 +87,7 @@ impl Reply {
 
     pub fn html(status: u16, page: String) -> Self {
         let mut reply = Self::new(status, "text/html; charset=utf-8", page);
-        let policy = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; \
+        let policy = "default-src 'none'; img-src 'self' http: https:; style-src 'unsafe-inline'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
         reply
             .headers

@@ -137,6 +137,7 @@ impl World {
         } else {
             self.carry_out(platform, call, now)
         };
+        // The second run is the platform's own: it meets no guard against repeats.
         if kind == Some(Kind::AppliedTwice) {
             let again = Call {
                 twin: true,
@@ -207,6 +208,7 @@ impl World {
     /// Lets everything happen whose time has come, in the order of time.
     pub fn settle(&mut self, now: i64) {
         self.late.sort_by_key(|(due, _)| *due);
+        // What moves by itself before a late call must have moved when that call is applied.
         let waiting = self.late.iter().take_while(|(due, _)| *due <= now).count();
         let due: Vec<_> = self.late.drain(..waiting).collect();
         for (at, call) in due {

@@ -98,7 +98,7 @@ fn home(site: &Site, scene: &Scene<'_>, call: &Call) -> Reply {
             Some(context! {
                 title => version.title,
                 url => article.address(""),
-                date => shown(*since),
+                date => crate::html::cut(&shown(*since), 10),
             })
         })
         .collect();

@@ -112,6 +112,7 @@ impl Article {
         }
     }
 
+    /// Readers get the version under review; the address and its first time stay.
     pub fn publish(&mut self, scene: &mut Scene<'_>, at: i64) {
         let Some(version) = self.next.take() else {
             return;
@@ -209,7 +210,7 @@ impl Site {
         let version = self.version(scene, &body::unwrap(&call.body)?)?;
         let article = self.find(id)?;
         if article.status == Status::Withdrawn {
-            return refuse(40902, "稿件已撤回,不能修改");
+            return refuse(40902, "稿件已撤回，不能修改");
         }
         article.next = Some(version);
         article.status = Status::Pending;

@@ -327,6 +327,16 @@ async fn faults_are_switched_over_http_as_json_and_as_a_form() {
         .await
         .unwrap();
     assert!(page.text().contains("read_lag"));
+    let curl = [("content-type", "application/x-www-form-urlencoded")];
+    let body = br#"{"platform":"portal","kind":"stall"}"#;
+    assert_eq!(
+        world
+            .send("POST", "/faults", &curl, body)
+            .await
+            .unwrap()
+            .status,
+        201
+    );
     for (body, status) in [
         (json!({"platform": "wechat", "kind": "explode"}), 400),
         (

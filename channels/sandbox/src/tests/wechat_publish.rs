@@ -337,6 +337,23 @@ async fn a_send_is_followed_by_its_number_and_recalled_by_number_or_address() {
 }
 
 #[tokio::test]
+async fn the_sixty_first_mass_call_in_a_minute_is_45011() {
+    let world = world().await;
+    let get = || async {
+        world
+            .wechat("message/mass/get", &json!({"msg_id": 1}))
+            .await
+            .errcode()
+    };
+    for _ in 0..60 {
+        assert_eq!(get().await, 40059);
+    }
+    assert_eq!(get().await, 45011);
+    world.clock.advance_seconds(60);
+    assert_eq!(get().await, 40059);
+}
+
+#[tokio::test]
 async fn the_platforms_own_retry_answers_a_first_send_with_45065() {
     let world = world_with(|s| s.wechat.mass_first_45065 = true).await;
     let body = send_all(&world.draft().await, "one");

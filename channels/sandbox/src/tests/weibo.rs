@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{World, picture, png, world, world_with};
-use crate::Platform;
+use crate::{Fault, Kind, Platform};
 
 const LINK: &str = "https://fgw.example.gov.cn/a/1.html";
 const SHARE: &str = "/weibo/2/statuses/share.json";
@@ -345,6 +345,22 @@ async fn interfaces_methods_and_grants_are_minded() {
 }
 
 #[tokio::test]
+async fn bodies_of_another_kind_are_10007() {
+    let world = world().await;
+    let target = format!("{SHARE}?access_token=sandbox-token");
+    for (kind, body) in [
+        ("application/json", b"{}".as_slice()),
+        ("multipart/form-data; boundary=cut", b"--cut\r\nbroken"),
+    ] {
+        let answer = world
+            .send("POST", &target, &[("content-type", kind)], body)
+            .await
+            .unwrap();
+        assert_eq!(answer.json()["error_code"], 10007, "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn the_token_tells_its_life_and_ends() {
     let world = world_with(|s| s.weibo.token_seconds = 100).await;
     let info = || async {
@@ -366,6 +382,22 @@ async fn the_token_tells_its_life_and_ends() {
     assert_eq!(info().await["expire_in"], "60");
     world.clock.advance_seconds(60);
     assert_eq!(info().await["error_code"], "21327", "as text when asked to");
+}
+
+#[tokio::test]
+async fn published_but_late_is_an_error_body_over_a_post_that_stands() {
+    let world = world().await;
+    let mut late = Fault::new(Platform::Weibo, Kind::FailureUnder200, "share").times(1);
+    late.code = Some(20032);
+    late.status = Some(400);
+    late.applied = Some(true);
+    world.running.inject(late);
+    let answer = share(&world, &format!("公告 {LINK}")).await;
+    assert_eq!(
+        (answer.status, &answer.json()["error_code"]),
+        (400, &json!(20032))
+    );
+    assert_eq!(world.running.public().len(), 1);
 }
 
 fn headline(content: &str) -> Vec<(&'static str, &str)> {
@@ -414,6 +446,13 @@ async fn a_headline_article_has_its_own_envelope_and_a_post_bound_to_it() {
             "{field}"
         );
     }
+    let mut partial = Fault::new(Platform::Weibo, Kind::FailureUnder200, "article").times(1);
+    partial.code = Some(11003);
+    world.running.inject(partial);
+    assert_eq!(
+        world.form(target, &headline(encoded)).await.json()["code"],
+        "11003"
+    );
     let bare: Vec<_> = headline("<p>x</p>")
         .into_iter()
         .map(|(key, value)| (format!("name=\"{key}\""), value.as_bytes()))

@@ -46,6 +46,7 @@ impl Account {
             .map_or_else(unknown, Ok)
     }
 
+    /// All articles are checked before any is kept.
     pub(super) fn draft_add(&mut self, scene: &mut Scene<'_>, body: &Value) -> Outcome {
         let list = body.get("articles").and_then(Value::as_array);
         let given = list.map(Vec::as_slice).unwrap_or_default();
@@ -87,6 +88,7 @@ impl Account {
         }
     }
 
+    /// Unlike `draft_add` this takes one object and its place; the array form is a format error.
     pub(super) fn draft_update(&mut self, scene: &mut Scene<'_>, body: &Value) -> Outcome {
         let at = self.draft(media_id(body)?)?;
         let Some(index) = body.get("index") else {

@@ -14,6 +14,7 @@ use crate::world::Scene;
 
 const WINDOW_MS: i64 = 86_400_000;
 const PAUSE_MS: i64 = 60_000;
+const CALLS_PER_MINUTE: u32 = 60;
 const CLIENT_ID_MAX_BYTES: usize = 32;
 
 #[derive(Clone, Debug)]
@@ -57,6 +58,8 @@ impl Account {
         if !scene.settings.wechat.mass {
             return refuse(48001, "api unauthorized");
         }
+        self.quota
+            .per_minute(scene.now, "message/mass", CALLS_PER_MINUTE)?;
         match path {
             "message/mass/sendall" => self.send_all(scene, call, body),
             "message/mass/preview" => self.preview(scene, body),

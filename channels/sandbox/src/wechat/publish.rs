@@ -155,6 +155,7 @@ impl Account {
         }
     }
 
+    /// Queues a draft. Nothing here keeps a second submit from being queued as well.
     pub(super) fn submit(&mut self, scene: &mut Scene<'_>, body: &Value) -> Outcome {
         let id = media_id(body)?;
         let Some(draft) = self.drafts.iter().find(|draft| draft.media_id == id) else {
@@ -185,6 +186,7 @@ impl Account {
         Ok(json!({"errcode": 0, "errmsg": "ok", "publish_id": publish_id, "msg_data_id": data_id}))
     }
 
+    /// Counts as a poll for jobs that wait for polls; the next call sees what came of it.
     fn poll(&mut self, scene: &Scene<'_>, body: &Value) -> Outcome {
         let id = match body.get("publish_id") {
             Some(Value::String(text)) => text.parse().ok(),

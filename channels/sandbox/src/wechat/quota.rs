@@ -46,6 +46,8 @@ pub(super) fn known(path: &str) -> bool {
 pub(super) struct Quota {
     day: i64,
     used: BTreeMap<String, u32>,
+    /// Minute and calls in it, by what is limited so.
+    minutes: BTreeMap<&'static str, (i64, u32)>,
 }
 
 impl Quota {
@@ -78,6 +80,23 @@ impl Quota {
             return refuse(45009, "reach max api daily quota limit");
         }
         *used += 1;
+        Ok(())
+    }
+
+    /// The other, shorter limit some calls have: 45011 until the next minute.
+    pub fn per_minute(&mut self, now: i64, what: &'static str, limit: u32) -> Result<(), Refusal> {
+        let minute = now.div_euclid(60_000);
+        let (counted, calls) = self.minutes.entry(what).or_default();
+        if *counted != minute {
+            (*counted, *calls) = (minute, 0);
+        }
+        *calls += 1;
+        if *calls > limit {
+            return refuse(
+                45011,
+                "api minute-quota reach limit, must slower, retry next minute",
+            );
+        }
         Ok(())
     }
 

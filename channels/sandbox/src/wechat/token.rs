@@ -34,7 +34,6 @@ pub(super) struct Tokens {
     legacy: Option<String>,
     forced_at: Option<i64>,
     forced: (i64, u32),
-    minute: (i64, u32),
 }
 
 fn granted(token: &Token, now: i64) -> Value {
@@ -77,7 +76,7 @@ impl Tokens {
         let get = |key: &str| body.get(key).and_then(Value::as_str);
         credentials(scene, get("grant_type"), get("appid"), get("secret"))?;
         quota.spend(scene, "stable_token")?;
-        self.per_minute(scene.now)?;
+        quota.per_minute(scene.now, "stable_token", STABLE_PER_MINUTE)?;
         let force = match body.get("force_refresh") {
             None | Some(Value::Bool(false)) => false,
             Some(Value::Bool(true)) => true,
@@ -100,21 +99,6 @@ impl Tokens {
         };
         self.stable = Some(token.clone());
         Ok(granted(&token, scene.now))
-    }
-
-    fn per_minute(&mut self, now: i64) -> Result<(), Refusal> {
-        let minute = now.div_euclid(60_000);
-        if self.minute.0 != minute {
-            self.minute = (minute, 0);
-        }
-        self.minute.1 += 1;
-        if self.minute.1 > STABLE_PER_MINUTE {
-            return refuse(
-                45011,
-                "api minute-quota reach limit, must slower, retry next minute",
-            );
-        }
-        Ok(())
     }
 
     /// Within half a minute a forced refresh is quietly not one.

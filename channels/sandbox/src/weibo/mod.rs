@@ -169,6 +169,12 @@ fn status_of(code: i64) -> u16 {
 }
 
 pub(crate) fn failure(path: &str, code: i64, words: &str, status: Option<u16>) -> Reply {
+    // The article call has an envelope of its own, for its own codes.
+    if path.ends_with("proxy/article/publish.json") && matches!(code, 10001 | 10008 | 11001..=11003)
+    {
+        let body = json!({"code": code.to_string(), "msg": words, "data": {}});
+        return Reply::json(status.unwrap_or(200), &body).coded(code);
+    }
     let request = path.strip_prefix("/weibo").unwrap_or(path);
     let body = json!({"request": request, "error_code": code, "error": words});
     Reply::json(status.unwrap_or(status_of(code)), &body).coded(code)

@@ -14,6 +14,7 @@ use crate::world::Scene;
 const NEWEST: usize = 5;
 const SCREEN_NAME: &str = "市发展改革委";
 
+/// A status object as the platform returns it: short links in the text, the id in three forms.
 pub(super) fn status(scene: &Scene<'_>, post: &Post, with_user: bool) -> Value {
     let uid = scene.options.weibo_uid;
     let id = post.mid.to_string();
@@ -62,6 +63,7 @@ impl Account {
         }
     }
 
+    /// The cut to five comes before every filter: what a filter hides still takes up room.
     pub(super) fn timeline(&self, scene: &Scene<'_>, call: &Call, fields: &Fields) -> Outcome {
         let uid = scene.options.weibo_uid.to_string();
         let other_uid = fields.get("uid").is_some_and(|given| given != uid);

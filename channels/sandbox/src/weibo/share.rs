@@ -119,6 +119,7 @@ impl Account {
         Ok(())
     }
 
+    /// Only posts that still stand count; the platform does not say whether deleted ones do.
     fn check_repeat(&self, scene: &Scene<'_>, text: &str) -> Result<(), Refusal> {
         if self
             .live()

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::disk::{Disk, is_full};
+use super::fatal::Fatal;
 
 /// The name of a blob: the BLAKE3 hash of its bytes, in text 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -122,6 +123,7 @@ impl Drop for Pin {
 pub struct Blobs {
     folder: PathBuf,
     disk: Disk,
+    fatal: Arc<Fatal>,
     pins: Pins,
     /// Tells the temporary files of one process apart.
     tickets: Arc<AtomicU64>,
@@ -129,7 +131,7 @@ pub struct Blobs {
 
 impl Blobs {
     /// Clears what half-written blobs left behind, and makes the 256 folders.
-    pub(super) fn open(data: &Path, disk: &Disk) -> io::Result<Self> {
+    pub(super) fn open(data: &Path, disk: &Disk, fatal: &Arc<Fatal>) -> io::Result<Self> {
         let folder = data.join("blobs");
         let mut made = false;
         for first in 0..=u8::MAX {
@@ -156,6 +158,7 @@ impl Blobs {
         Ok(Self {
             folder,
             disk: disk.clone(),
+            fatal: Arc::clone(fatal),
             pins,
             tickets,
         })
@@ -186,14 +189,32 @@ impl Blobs {
         let folder = path.parent().unwrap_or(&self.folder);
         // One that lies there with other bytes is damaged, and this is the cure.
         if fs::read(&path).is_ok_and(|there| there == bytes) {
-            self.disk.sync_folder(folder)?;
+            self.sync_name(folder)?;
             return Ok(pin);
         }
         let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
         let temporary = self.folder.join(format!("{ticket}.tmp"));
-        self.disk
-            .replace(&path, &temporary, |_| Ok(bytes.to_vec()))?;
+        let file = self.disk.create(&temporary, 0)?;
+        let written = self
+            .disk
+            .write_at(&file, 0, bytes)
+            .and_then(|()| self.disk.sync(&file))
+            .and_then(|()| self.disk.rename(&temporary, &path));
+        if let Err(error) = written {
+            drop(self.disk.remove(&temporary));
+            return Err(error.into());
+        }
+        self.sync_name(folder)?;
         Ok(pin)
+    }
+
+    /// A name that failed to become durable once would seem so to the next who asks: the process ends.
+    fn sync_name(&self, folder: &Path) -> Result<(), BlobError> {
+        self.disk.sync_folder(folder).map_err(|error| {
+            self.fatal
+                .raise(&format!("a blob's name could not be made durable: {error}"));
+            error.into()
+        })
     }
 
     /// Durable once this returns.

@@ -9,12 +9,14 @@
 //! sled's flush holds a lock that readers can meet.
 //!
 //! In reading order: `domain record disk frame segment walk journal state view reader checkpoint identity room
-//! recover inbox writer keeper watch fatal blobs audit`.
+//! recover
+//! ending replay inbox writer keeper watch fatal blobs audit`.
 
 mod blobs;
 mod checkpoint;
 mod disk;
 mod domain;
+mod ending;
 mod error;
 mod fatal;
 mod frame;
@@ -25,6 +27,7 @@ mod keeper;
 mod options;
 mod reader;
 mod recover;
+mod replay;
 mod room;
 mod segment;
 mod state;

@@ -136,7 +136,10 @@ impl<D: Domain> Store<D> {
             .unwrap_or(Err(ActError::Unavailable(Unavailable::Stopped)))
     }
 
-    fn submit(&self, act: D::Act) -> Result<oneshot::Receiver<Answer<D>>, ActError<D::Refusal>> {
+    pub(super) fn submit(
+        &self,
+        act: D::Act,
+    ) -> Result<oneshot::Receiver<Answer<D>>, ActError<D::Refusal>> {
         let (answer, answered) = oneshot::channel();
         let job = Job {
             class: D::class(&act),
@@ -291,12 +294,12 @@ fn start<D: Domain>(
         ..
     } = recovered;
     let (data, disk) = (options.folder.clone(), options.disk.clone());
-    let blobs = Blobs::open(&data, &disk)?;
     let fatal = Fatal::new(Arc::clone(&options.on_fatal));
+    let blobs = Blobs::open(&data, &disk, &fatal)?;
     if options.watch_panics {
         fatal::end_on_sled_panic(&fatal);
     }
-    let position = journal.position();
+    let (position, open_segment) = (journal.position(), journal.number());
     let head = Head {
         store: identity.store,
         sequence: position.sequence,
@@ -319,7 +322,7 @@ fn start<D: Domain>(
         fatal: Arc::clone(&fatal),
     }
     .start()?;
-    for number in recover::uncompressed(&data.join("journal"), recovered.last_segment, &disk)? {
+    for number in recover::uncompressed(&data.join("journal"), open_segment, &disk)? {
         drop(tell.send(Work::Compress(number)));
     }
     let mut salts = [0; 32];
@@ -339,7 +342,6 @@ fn start<D: Domain>(
         disk: disk.clone(),
         data: data.clone(),
         store: identity.store,
-        segment_bytes: options.segment_bytes,
         checkpoint_bytes: options.checkpoint_bytes,
         quiet: options.quiet,
         marks: Arc::clone(&marks),

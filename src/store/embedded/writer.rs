@@ -68,7 +68,6 @@ pub(super) struct Writer<D: Domain> {
     pub(super) disk: Disk,
     pub(super) data: std::path::PathBuf,
     pub(super) store: uuid::Uuid,
-    pub(super) segment_bytes: u64,
     pub(super) checkpoint_bytes: u64,
     pub(super) quiet: Duration,
     pub(super) marks: Arc<Marks>,
@@ -93,20 +92,25 @@ struct Turn<D: Domain> {
     mark: Mark,
 }
 
-/// The process must end, and why.
-struct End(String);
+/// The process must end; the reason has been given already.
+struct End;
 
 impl<D: Domain> Writer<D> {
     /// Until the inbox is closed and empty, or the process must end.
     pub(super) fn run(mut self) {
         let ran = catch_unwind(AssertUnwindSafe(|| self.turns()));
-        let end = match ran {
+        match ran {
             Ok(Ok(())) => return,
-            Ok(Err(End(why))) => why,
-            Err(_) => "the writer panicked".to_owned(),
-        };
-        self.fatal.raise(&end);
+            Ok(Err(End)) => {}
+            Err(_) => self.fatal.raise("the writer panicked"),
+        }
         self.inbox.abandon();
+    }
+
+    /// Raised before anyone's answer is dropped: who hears of it finds the store stopped.
+    fn end(&self, why: &str) -> End {
+        self.fatal.raise(why);
+        End
     }
 
     fn turns(&mut self) -> Result<(), End> {
@@ -130,7 +134,7 @@ impl<D: Domain> Writer<D> {
     }
 
     fn turn(&mut self, jobs: Vec<Job<D>>) -> Result<(), End> {
-        let room = self.look();
+        let room = self.look()?;
         self.group
             .restart(self.journal.next(), self.journal.position().chain);
         self.overlay.clear();
@@ -151,17 +155,19 @@ impl<D: Domain> Writer<D> {
         Ok(())
     }
 
-    fn look(&mut self) -> Room {
-        let journal = &mut self.journal;
-        let room = self.ballast.look(self.segment_bytes, &mut |plenty| {
-            if plenty && !journal.has_spare() {
-                // Whether it worked is asked next; a failed sync shows again when the file is needed.
-                drop(journal.ensure_spare());
+    fn look(&mut self) -> Result<Room, End> {
+        let free = self.ballast.tend();
+        if !self.journal.has_spare() && free.is_some_and(|free| self.ballast.is_plenty(free)) {
+            // Whether it could be made is asked below.
+            if let Err(AppendError::Lost(error)) = self.journal.ensure_spare() {
+                return Err(self.end(&format!(
+                    "a journal segment could not be made durable: {error}"
+                )));
             }
-            journal.has_spare()
-        });
+        }
+        let room = self.ballast.room(free, self.journal.has_spare());
         self.gauges.set_room(room);
-        room
+        Ok(room)
     }
 
     /// Decides as many jobs as one frame holds, and puts the others back.
@@ -268,9 +274,9 @@ impl<D: Domain> Writer<D> {
                 Ok(None)
             }
             Err(AppendError::Unwritten(error)) => Ok(Some(error)),
-            Err(AppendError::Lost(error)) => Err(End(format!(
-                "the journal could not be made durable: {error}"
-            ))),
+            Err(AppendError::Lost(error)) => {
+                Err(self.end(&format!("the journal could not be made durable: {error}")))
+            }
         }
     }
 
@@ -283,7 +289,7 @@ impl<D: Domain> Writer<D> {
         let bytes = self.group.seal(&self.key);
         let entries = frame::read(&bytes, 0, &self.key)
             .and_then(|frame| frame.entries(self.group.before()))
-            .map_err(|_| End("a frame just written cannot be read".to_owned()))?;
+            .map_err(|_| self.end("a frame just written cannot be read"))?;
         for entry in entries {
             self.overlay.add(entry.changes().unwrap_or_default());
         }
@@ -309,7 +315,7 @@ impl<D: Domain> Writer<D> {
     /// The next start rebuilds the state.
     fn distrust(&self, why: &str) -> End {
         drop(checkpoint::remove(&self.data, &self.disk));
-        End(format!("the state cannot be used: {why}"))
+        self.end(&format!("the state cannot be used: {why}"))
     }
 
     fn house_keep(&mut self) {

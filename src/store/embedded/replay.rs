@@ -93,8 +93,10 @@ impl Opening<'_> {
             head,
             boot_id: self.boot_id.clone(),
         };
-        checkpoint::write(self.data(), &self.options.disk, &checkpoint)
-            .map_err(OpenError::io(self.data()))?;
+        if let Err(error) = checkpoint::write(self.data(), &self.options.disk, &checkpoint) {
+            // The state is whole; only the next start will not believe it.
+            tracing::warn!(%error, "the checkpoint could not be written");
+        }
         Ok(state)
     }
 

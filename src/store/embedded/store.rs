@@ -121,6 +121,7 @@ impl<D: Domain> Store<D> {
     }
 
     /// Once this returns with an answer, the act is on disk and every later read sees it.
+    /// An act that was handed over happens even if the caller goes away before the answer.
     pub async fn act(&self, act: D::Act) -> Answer<D> {
         let answer = self.submit(act)?;
         answer

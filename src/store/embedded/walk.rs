@@ -275,12 +275,12 @@ pub(super) struct Place {
 /// Passes every entry from the beginning of segment `from` to `end`.
 ///
 /// Before the end every byte must be valid: whatever is not, is damage.
-pub(super) fn walk(
+pub(super) fn walk<E: From<WalkError>>(
     journal: &Path,
     from: u64,
     end: &End,
-    visit: &mut dyn FnMut(&Entry<'_>, Place) -> Result<(), WalkError>,
-) -> Result<(), WalkError> {
+    visit: &mut dyn FnMut(&Entry<'_>, Place) -> Result<(), E>,
+) -> Result<(), E> {
     let Some(last) = &end.last else {
         return Ok(());
     };
@@ -314,7 +314,7 @@ pub(super) fn walk(
                 Flaw::Frame
             };
             let sequence = stop.position.sequence.max(header.first.saturating_sub(1)) + 1;
-            return Err(place.damaged(sequence, why));
+            return Err(place.damaged(sequence, why).into());
         }
         before = Some((stop.position, place));
     }

@@ -6,13 +6,16 @@
 //!
 //! Classes are decided in order, so what settles never rests on what may be thrown away when the disk is full.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use super::checkpoint;
 use super::disk::{Disk, Step, is_full};
@@ -23,7 +26,7 @@ use super::frame::{self, Group, Key, MAX_ACTS, Mark};
 use super::inbox::{Answer, Inbox, Job, Taken};
 use super::journal::{AppendError, Journal};
 use super::keeper::{Marks, Work};
-use super::options::Clock;
+use super::options::{Clock, Options};
 use super::room::{Ballast, Room};
 use super::state::{Head, State};
 use super::view::{Overlay, View};
@@ -54,28 +57,35 @@ impl Gauges {
     }
 }
 
-pub(super) struct Writer<D: Domain> {
-    pub(super) domain: D,
+/// What ties the writer to the other threads.
+pub(super) struct Ties<D: Domain> {
     pub(super) inbox: Arc<Inbox<D>>,
-    pub(super) journal: Journal,
-    pub(super) state: State,
-    pub(super) ballast: Ballast,
-    pub(super) group: Group,
-    pub(super) overlay: Overlay,
-    pub(super) key: Key,
-    pub(super) salts: [u8; 32],
-    pub(super) clock: Clock,
-    pub(super) disk: Disk,
-    pub(super) data: std::path::PathBuf,
-    pub(super) store: uuid::Uuid,
-    pub(super) checkpoint_bytes: u64,
-    pub(super) quiet: Duration,
     pub(super) marks: Arc<Marks>,
     pub(super) gauges: Arc<Gauges>,
     pub(super) keeper: Sender<Work>,
     pub(super) fatal: Arc<Fatal>,
+}
+
+pub(super) struct Writer<D: Domain> {
+    domain: D,
+    ties: Ties<D>,
+    journal: Journal,
+    state: State,
+    ballast: Ballast,
+    store: Uuid,
+    key: Key,
+    clock: Clock,
+    disk: Disk,
+    data: PathBuf,
+    checkpoint_bytes: u64,
+    quiet: Duration,
+    /// What the salts of this process come from.
+    salts: [u8; 32],
+    /// The group in the making, and its changes; kept for their memory.
+    group: Group,
+    overlay: Overlay,
     /// Journal bytes since a checkpoint was last asked for.
-    pub(super) unflushed: u64,
+    unflushed: u64,
 }
 
 /// An act that was decided, and who waits for it.
@@ -96,32 +106,63 @@ struct Turn<D: Domain> {
 struct End;
 
 impl<D: Domain> Writer<D> {
+    pub(super) fn new(
+        options: &Options,
+        domain: D,
+        ties: Ties<D>,
+        store: Uuid,
+        journal: Journal,
+        state: State,
+        ballast: Ballast,
+    ) -> io::Result<Self> {
+        let mut salts = [0; 32];
+        (options.chance)(&mut salts)?;
+        Ok(Self {
+            domain,
+            ties,
+            journal,
+            state,
+            ballast,
+            store,
+            key: Key::of(store),
+            clock: Arc::clone(&options.clock),
+            disk: options.disk.clone(),
+            data: options.folder.clone(),
+            checkpoint_bytes: options.checkpoint_bytes,
+            quiet: options.quiet,
+            salts,
+            group: Group::new(),
+            overlay: Overlay::default(),
+            unflushed: 0,
+        })
+    }
+
     /// Until the inbox is closed and empty, or the process must end.
     pub(super) fn run(mut self) {
         let ran = catch_unwind(AssertUnwindSafe(|| self.turns()));
         match ran {
             Ok(Ok(())) => return,
             Ok(Err(End)) => {}
-            Err(_) => self.fatal.raise("the writer panicked"),
+            Err(_) => self.ties.fatal.raise("the writer panicked"),
         }
-        self.inbox.abandon();
+        self.ties.inbox.abandon();
     }
 
     /// Raised before anyone's answer is dropped: who hears of it finds the store stopped.
     fn end(&self, why: &str) -> End {
-        self.fatal.raise(why);
+        self.ties.fatal.raise(why);
         End
     }
 
     fn turns(&mut self) -> Result<(), End> {
         loop {
-            match self.inbox.take(MAX_ACTS, self.quiet) {
+            match self.ties.inbox.take(MAX_ACTS, self.quiet) {
                 Taken::Jobs(jobs) => self.turn(jobs)?,
                 Taken::Quiet => self.ask_checkpoint(),
                 Taken::Closed => return Ok(()),
             }
-            if self.fatal.is_dead() {
-                self.inbox.abandon();
+            if self.ties.fatal.is_dead() {
+                self.ties.inbox.abandon();
                 return Ok(());
             }
         }
@@ -130,7 +171,7 @@ impl<D: Domain> Writer<D> {
     fn ask_checkpoint(&mut self) {
         self.unflushed = 0;
         // A keeper that is gone has raised its own alarm.
-        drop(self.keeper.send(Work::Checkpoint(None)));
+        drop(self.ties.keeper.send(Work::Checkpoint(None)));
     }
 
     fn turn(&mut self, jobs: Vec<Job<D>>) -> Result<(), End> {
@@ -166,7 +207,7 @@ impl<D: Domain> Writer<D> {
             }
         }
         let room = self.ballast.room(free, self.journal.has_spare());
-        self.gauges.set_room(room);
+        self.ties.gauges.set_room(room);
         Ok(room)
     }
 
@@ -193,7 +234,7 @@ impl<D: Domain> Writer<D> {
                 turn.mark = self.group.mark();
             }
         }
-        self.inbox.put_back(jobs);
+        self.ties.inbox.put_back(jobs);
         Ok(turn)
     }
 
@@ -267,7 +308,7 @@ impl<D: Domain> Writer<D> {
     }
 
     /// `Some` if nothing was written.
-    fn append(&mut self) -> Result<Option<std::io::Error>, End> {
+    fn append(&mut self) -> Result<Option<io::Error>, End> {
         match self.journal.append(&mut self.group, (self.clock)()) {
             Ok(len) => {
                 self.unflushed += len;
@@ -307,8 +348,11 @@ impl<D: Domain> Writer<D> {
             return Err(self.distrust(&format!("{error:?}")));
         }
         self.disk.step(Step::Applied);
-        self.marks.set_applied(head);
-        self.gauges.sequence.store(head.sequence, Ordering::Release);
+        self.ties.marks.set_applied(head);
+        self.ties
+            .gauges
+            .sequence
+            .store(head.sequence, Ordering::Release);
         Ok(())
     }
 
@@ -320,7 +364,7 @@ impl<D: Domain> Writer<D> {
 
     fn house_keep(&mut self) {
         if let Some(number) = self.journal.take_closed() {
-            drop(self.keeper.send(Work::Compress(number)));
+            drop(self.ties.keeper.send(Work::Compress(number)));
         }
         if self.unflushed >= self.checkpoint_bytes {
             self.ask_checkpoint();

@@ -7,6 +7,7 @@ mod damage;
 mod faults;
 mod full;
 mod groups;
+mod killed;
 mod kit;
 mod opening;
 mod speed;

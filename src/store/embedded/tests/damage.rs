@@ -48,6 +48,31 @@ fn a_frame_that_never_became_whole_is_cut_and_kept_aside() {
     assert_eq!(store.act_blocking(put("more", "x")).unwrap().sequence, 4);
     store.close_blocking();
     assert_eq!(audit::verify(bench.folder()).unwrap().entries, 4);
+    assert_eq!(
+        bench.open().1.cut,
+        None,
+        "nothing of it may be left behind the new frame"
+    );
+}
+
+#[test]
+fn a_segment_that_was_begun_and_got_no_frame_is_a_spare_and_is_cleaned() {
+    let bench = filled(3);
+    let mut bytes = fs::read(bench.segment(2)).unwrap();
+    bytes[..20_000].fill(0xcd);
+    fs::write(bench.segment(2), bytes).unwrap();
+    let (store, opened) = bench.open();
+    assert_eq!(
+        opened.cut.map(|cut| (cut.segment, cut.bytes)),
+        Some((2, 20_000 - 4096))
+    );
+    assert!(
+        fs::read(bench.segment(2))
+            .unwrap()
+            .iter()
+            .all(|byte| *byte == 0)
+    );
+    assert_eq!(all(&store).len(), 3);
 }
 
 #[test]
@@ -168,6 +193,39 @@ fn a_state_older_than_its_checkpoint_is_rebuilt() {
     let (store, opened) = bench.open();
     assert_eq!(opened.rebuilt, Some(Rebuilt::BelowCheckpoint));
     assert_eq!(all(&store).len(), 3);
+}
+
+#[test]
+fn a_state_of_another_history_is_rebuilt() {
+    let bench = filled(2);
+    let parts = ["journal", "sled"];
+    let (before, other) = (
+        bench.folder().with_file_name("before"),
+        bench.folder().with_file_name("other"),
+    );
+    let copy = |part: &str, from: &Path, to: &Path| {
+        fs::remove_dir_all(to.join(part)).unwrap_or_default();
+        copy_folder(&from.join(part), &to.join(part)).unwrap();
+        fs::copy(from.join("checkpoint"), to.join("checkpoint")).unwrap();
+    };
+    parts
+        .iter()
+        .for_each(|part| copy(part, bench.folder(), &before));
+    let (store, _) = bench.open();
+    store.act_blocking(put("one", "x")).unwrap();
+    store.close_blocking();
+    copy("sled", bench.folder(), &other);
+    parts
+        .iter()
+        .for_each(|part| copy(part, &before, bench.folder()));
+    let (store, _) = bench.open();
+    store.act_blocking(put("two", "x")).unwrap();
+    store.close_blocking();
+    copy("sled", &other, bench.folder());
+    let (store, opened) = bench.open();
+    assert_eq!(opened.rebuilt, Some(Rebuilt::NotInJournal));
+    let state = all(&store);
+    assert!(state.contains_key("two") && !state.contains_key("one"));
 }
 
 #[test]

@@ -208,16 +208,16 @@ fn a_state_of_another_history_is_rebuilt() {
         copy_folder(&from.join(part), &to.join(part)).unwrap();
         fs::copy(from.join("checkpoint"), to.join("checkpoint")).unwrap();
     };
-    parts
-        .iter()
-        .for_each(|part| copy(part, bench.folder(), &before));
+    for part in parts {
+        copy(part, bench.folder(), &before);
+    }
     let (store, _) = bench.open();
     store.act_blocking(put("one", "x")).unwrap();
     store.close_blocking();
     copy("sled", bench.folder(), &other);
-    parts
-        .iter()
-        .for_each(|part| copy(part, &before, bench.folder()));
+    for part in parts {
+        copy(part, &before, bench.folder());
+    }
     let (store, _) = bench.open();
     store.act_blocking(put("two", "x")).unwrap();
     store.close_blocking();

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -48,14 +49,26 @@ impl From<WalkError> for Unverified {
     }
 }
 
+/// Why a pass through the journal ended early.
+enum Halt {
+    Walk(WalkError),
+    Enough,
+}
+
+impl From<WalkError> for Halt {
+    fn from(error: WalkError) -> Self {
+        Self::Walk(error)
+    }
+}
+
 /// Reads every entry of the data folder's journal and checks the chain from its beginning.
 pub fn verify(data: &Path) -> Result<Verified, Unverified> {
     let mut entries = 0;
-    let (end, first) = pass(data, 0, &mut |_, _| entries += 1)?;
-    let segments = end
-        .last
-        .as_ref()
-        .map_or(0, |last| last.header.number + 1 - first);
+    let end = pass(data, 0, &mut |_, _| {
+        entries += 1;
+        ControlFlow::Continue(())
+    })?;
+    let segments = end.last.as_ref().map_or(0, |last| last.header.number);
     Ok(Verified {
         entries,
         segments,
@@ -64,11 +77,12 @@ pub fn verify(data: &Path) -> Result<Verified, Unverified> {
     })
 }
 
-/// Gives every entry from `from` on to `each`, oldest first. The end is that at the time of the call.
+/// Gives the entries from `from` on to `each`, oldest first, until it breaks off. The end is that at the time
+/// of the call.
 pub fn entries(
     data: &Path,
     from: u64,
-    each: &mut dyn FnMut(Stamp, Header),
+    each: &mut dyn FnMut(Stamp, Header) -> ControlFlow<()>,
 ) -> Result<(), Unverified> {
     pass(data, from, each).map(|_| ())
 }
@@ -76,8 +90,8 @@ pub fn entries(
 fn pass(
     data: &Path,
     from: u64,
-    each: &mut dyn FnMut(Stamp, Header),
-) -> Result<(End, u64), Unverified> {
+    each: &mut dyn FnMut(Stamp, Header) -> ControlFlow<()>,
+) -> Result<End, Unverified> {
     let journal = data.join("journal");
     // Read before the end is looked for: it can only have been passed since.
     let known = checkpoint::read(data)?.map_or(0, |found| found.head.sequence);
@@ -98,16 +112,22 @@ fn pass(
     } else {
         1
     };
-    walk::walk(&journal, first, &end, &mut |entry, place| {
+    let walked = walk::walk(&journal, first, &end, &mut |entry, place| {
         let Some((stamp, header)) = entry.header() else {
-            return Err(place.damaged(entry.sequence, Flaw::Entry));
+            return Err(place.damaged(entry.sequence, Flaw::Entry).into());
         };
-        if entry.sequence >= from && entry.sequence <= end.position.sequence {
-            each(stamp, header);
+        if entry.sequence < from || entry.sequence > end.position.sequence {
+            return Ok(());
         }
-        Ok(())
-    })?;
-    Ok((end, first))
+        match each(stamp, header) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Halt::Enough),
+        }
+    });
+    match walked {
+        Ok(()) | Err(Halt::Enough) => Ok(end),
+        Err(Halt::Walk(error)) => Err(error.into()),
+    }
 }
 
 /// The end, looked for again as long as the place of the damage moves on.

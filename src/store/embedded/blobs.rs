@@ -12,13 +12,14 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::disk::{Disk, is_full};
+use super::fatal::Fatal;
 
 /// The name of a blob: the BLAKE3 hash of its bytes, in text 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -122,42 +123,31 @@ impl Drop for Pin {
 pub struct Blobs {
     folder: PathBuf,
     disk: Disk,
+    fatal: Arc<Fatal>,
     pins: Pins,
     /// Tells the temporary files of one process apart.
     tickets: Arc<AtomicU64>,
+    /// Which of the folders `00` to `ff` this process has made durable.
+    named: Arc<[AtomicBool; 256]>,
 }
 
 impl Blobs {
-    /// Clears what half-written blobs left behind, and makes the 256 folders.
-    pub(super) fn open(data: &Path, disk: &Disk) -> io::Result<Self> {
+    /// Clears what half-written blobs left behind.
+    pub(super) fn open(data: &Path, disk: &Disk, fatal: &Arc<Fatal>) -> io::Result<Self> {
         let folder = data.join("blobs");
-        let mut made = false;
-        for first in 0..=u8::MAX {
-            match DirBuilder::new()
-                .mode(0o700)
-                .create(folder.join(format!("{first:02x}")))
-            {
-                Ok(()) => made = true,
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-            }
-        }
         for entry in fs::read_dir(&folder)? {
             let path = entry?.path();
             if path.extension().is_some_and(|end| end == "tmp") {
                 fs::remove_file(path)?;
             }
         }
-        if made {
-            disk.sync_folder(&folder)?;
-            disk.sync_folder(data)?;
-        }
-        let (pins, tickets) = (Pins::default(), Arc::default());
         Ok(Self {
             folder,
             disk: disk.clone(),
-            pins,
-            tickets,
+            fatal: Arc::clone(fatal),
+            pins: Pins::default(),
+            tickets: Arc::default(),
+            named: Arc::new([const { AtomicBool::new(false) }; 256]),
         })
     }
 
@@ -184,16 +174,49 @@ impl Blobs {
         let pin = self.pin(hash);
         let path = self.path(hash);
         let folder = path.parent().unwrap_or(&self.folder);
+        self.make_folder(folder, usize::from(hash.0[0]))?;
         // One that lies there with other bytes is damaged, and this is the cure.
         if fs::read(&path).is_ok_and(|there| there == bytes) {
-            self.disk.sync_folder(folder)?;
+            self.sync_name(folder)?;
             return Ok(pin);
         }
         let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
         let temporary = self.folder.join(format!("{ticket}.tmp"));
-        self.disk
-            .replace(&path, &temporary, |_| Ok(bytes.to_vec()))?;
+        let file = self.disk.create(&temporary, 0)?;
+        let written = self
+            .disk
+            .write_at(&file, 0, bytes)
+            .and_then(|()| self.disk.sync(&file))
+            .and_then(|()| self.disk.rename(&temporary, &path));
+        if let Err(error) = written {
+            drop(self.disk.remove(&temporary));
+            return Err(error.into());
+        }
+        self.sync_name(folder)?;
         Ok(pin)
+    }
+
+    /// Made by whoever comes first, and synced by everyone who cannot tell that it was.
+    fn make_folder(&self, folder: &Path, first: usize) -> Result<(), BlobError> {
+        if self.named[first].load(Ordering::Acquire) {
+            return Ok(());
+        }
+        match DirBuilder::new().mode(0o700).create(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
+            _ => {}
+        }
+        self.sync_name(&self.folder)?;
+        self.named[first].store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// A name that failed to become durable once would seem so to the next who asks: the process ends.
+    fn sync_name(&self, folder: &Path) -> Result<(), BlobError> {
+        self.disk.sync_folder(folder).map_err(|error| {
+            self.fatal
+                .raise(&format!("a blob's name could not be made durable: {error}"));
+            error.into()
+        })
     }
 
     /// Durable once this returns.

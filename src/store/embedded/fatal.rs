@@ -54,3 +54,32 @@ pub(super) fn end_on_sled_panic(fatal: &Arc<Fatal>) {
         }
     }));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    fn panic_on(name: &str) {
+        let thread = thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(|| panic!("asked to"));
+        assert!(thread.unwrap().join().is_err());
+    }
+
+    #[test]
+    fn a_panic_on_a_thread_of_sled_ends_the_process_and_one_elsewhere_does_not() {
+        let reasons = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&reasons);
+        let fatal = Fatal::new(Arc::new(move |why| {
+            told.lock().unwrap().push(why.to_owned());
+        }));
+        end_on_sled_panic(&fatal);
+        panic_on("some-task");
+        assert!(!fatal.is_dead());
+        panic_on("sled-io-7");
+        panic_on("sled-io-8");
+        assert_eq!(reasons.lock().unwrap().len(), 1);
+    }
+}

@@ -329,7 +329,11 @@ pub(super) fn read<'a>(bytes: &'a [u8], at: usize, key: &Key) -> Result<Frame<'a
     }
     let body_len = usize::try_from(u32_at(bytes, at + 20)).map_err(|_| Invalid::Torn)?;
     let body_end = at + FRAME + body_len;
-    let sum = bytes.get(body_end..body_end + SUM).ok_or(Invalid::Torn)?;
+    let len = (FRAME + body_len + SUM).next_multiple_of(ALIGN);
+    if bytes.len() < at + len {
+        return Err(Invalid::Torn);
+    }
+    let sum = &bytes[body_end..body_end + SUM];
     if key.sum(&bytes[at..body_end]) != *sum {
         return Err(Invalid::Torn);
     }
@@ -337,7 +341,7 @@ pub(super) fn read<'a>(bytes: &'a [u8], at: usize, key: &Key) -> Result<Frame<'a
     before.0.copy_from_slice(&bytes[at + 24..at + 56]);
     Ok(Frame {
         first: u64_at(bytes, at + 8),
-        len: (FRAME + body_len + SUM).next_multiple_of(ALIGN),
+        len,
         before,
         body: &bytes[at + FRAME..body_end],
         count: u32_at(bytes, at + 16),

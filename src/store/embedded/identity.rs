@@ -93,8 +93,18 @@ fn make_folder(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Reads who we are; a folder without a journal gets a new identity. Says whether it was copied.
-pub(super) fn establish(options: &Options) -> Result<(Identity, bool), OpenError> {
+/// Whether the folder is where it was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Ours,
+    /// Another inode or another machine than `store.toml` names.
+    Copied,
+    /// In its place, but not to be sent from until a person adopts it.
+    Unadopted,
+}
+
+/// Reads who we are; a folder without a journal gets a new identity. Says whether it stands where it was made.
+pub(super) fn establish(options: &Options) -> Result<(Identity, Standing), OpenError> {
     let data = &options.folder;
     for name in ["journal", "blobs", "aside"] {
         make_folder(&data.join(name))?;
@@ -104,7 +114,7 @@ pub(super) fn establish(options: &Options) -> Result<(Identity, bool), OpenError
     let mut file = match File::open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return create(options, machine).map(|identity| (identity, false));
+            return create(options, machine).map(|identity| (identity, Standing::Ours));
         }
         Err(error) => return Err(OpenError::io(&path)(error)),
     };
@@ -123,9 +133,12 @@ pub(super) fn establish(options: &Options) -> Result<(Identity, bool), OpenError
     let identity: Identity =
         toml::from_str(&text).map_err(|_| OpenError::Identity(path.clone()))?;
     let inode = file.metadata().map_err(OpenError::io(&path))?.ino();
-    let copied = inode != identity.inode || machine != identity.machine;
-    let unadopted = identity.unadopted.is_some();
-    Ok((identity, copied || unadopted))
+    let standing = match &identity.unadopted {
+        _ if inode != identity.inode || machine != identity.machine => Standing::Copied,
+        Some(_) => Standing::Unadopted,
+        None => Standing::Ours,
+    };
+    Ok((identity, standing))
 }
 
 /// What every format shares.

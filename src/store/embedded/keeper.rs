@@ -38,6 +38,13 @@ pub(super) struct Marks {
 }
 
 impl Marks {
+    pub(super) fn at(head: Head) -> Self {
+        Self {
+            applied: Mutex::new(head),
+            checkpointed: Mutex::new(None),
+        }
+    }
+
     pub(super) fn applied(&self) -> Head {
         *self.applied.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -5,16 +5,18 @@
 //! what it is good at. What is not in the journal did not happen; what sled gets wrong costs a rebuild and never data.
 //!
 //! Generic over the domain: acts and decisions come in through [`Domain`], keys and values are all that is known here.
-//! One writer thread decides and writes ([`writer`]); reads go through a small blocking pool, because
+//! One writer thread decides and writes (`writer`); reads go through a small blocking pool, because
 //! sled's flush holds a lock that readers can meet.
 //!
 //! In reading order: `domain record disk frame segment walk journal state view reader checkpoint identity room
-//! recover inbox writer keeper watch fatal blobs audit`.
+//! recover
+//! ending replay inbox writer keeper watch fatal blobs audit`.
 
 mod blobs;
 mod checkpoint;
 mod disk;
 mod domain;
+mod ending;
 mod error;
 mod fatal;
 mod frame;
@@ -25,6 +27,7 @@ mod keeper;
 mod options;
 mod reader;
 mod recover;
+mod replay;
 mod room;
 mod segment;
 mod state;

@@ -4,10 +4,11 @@
 //! withdrawals and stops go on in the space that those two kept free, until the journal itself fails.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::disk::Disk;
 use super::domain::Class;
+use super::options::Options;
 
 /// How much room there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,21 +37,20 @@ pub(super) struct Ballast {
     data: PathBuf,
     bytes: u64,
     low_bytes: u64,
+    segment_bytes: u64,
     there: bool,
 }
 
 impl Ballast {
-    pub(super) fn new(disk: &Disk, data: &Path, bytes: u64, low_bytes: u64) -> Self {
-        let there = data
-            .join("ballast")
-            .metadata()
-            .is_ok_and(|file| file.len() >= bytes);
+    pub(super) fn new(options: &Options) -> Self {
+        let file = options.folder.join("ballast").metadata();
         Self {
-            disk: disk.clone(),
-            data: data.to_owned(),
-            bytes,
-            low_bytes,
-            there,
+            disk: options.disk.clone(),
+            data: options.folder.clone(),
+            bytes: options.ballast_bytes,
+            low_bytes: options.low_bytes,
+            segment_bytes: options.segment_bytes,
+            there: file.is_ok_and(|file| file.len() >= options.ballast_bytes),
         }
     }
 
@@ -60,12 +60,9 @@ impl Ballast {
         self.disk.remove(&self.data.join("ballast"))
     }
 
-    /// What there is room for now. Releases the ballast at the last moment; once there is plenty again,
-    /// makes it and, through `spare`, the next segment.
-    pub(super) fn look(&mut self, segment_bytes: u64, spare: &mut dyn FnMut(bool) -> bool) -> Room {
-        let Ok(free) = self.disk.free(&self.data) else {
-            return Room::Low;
-        };
+    /// Free bytes now. Releases the ballast at the last moment, and makes it again once there is plenty.
+    pub(super) fn tend(&mut self) -> Option<u64> {
+        let free = self.disk.free(&self.data).ok()?;
         if self.there && free < self.bytes / 2 {
             tracing::warn!(
                 free_bytes = free,
@@ -75,22 +72,27 @@ impl Ballast {
                 tracing::warn!(%error, "the ballast could not be removed");
             }
         }
-        let plenty = free
-            >= self
-                .low_bytes
-                .saturating_add(segment_bytes)
-                .saturating_add(self.bytes);
-        if plenty && !self.there {
+        if !self.there && self.is_plenty(free) {
             self.there = self
                 .disk
                 .create(&self.data.join("ballast"), self.bytes)
                 .is_ok();
         }
-        let has_spare = spare(plenty);
-        match () {
-            () if !has_spare || !self.there => Room::Scarce,
-            () if free < self.low_bytes => Room::Low,
-            () => Room::Ample,
+        Some(free)
+    }
+
+    /// Enough to set spare and ballast aside again.
+    pub(super) fn is_plenty(&self, free: u64) -> bool {
+        free >= self.low_bytes.max(2 * (self.segment_bytes + self.bytes))
+    }
+
+    /// Who may write, with so much free and the spare segment there or not.
+    pub(super) fn room(&self, free: Option<u64>, has_spare: bool) -> Room {
+        match free {
+            _ if !has_spare || !self.there => Room::Scarce,
+            Some(free) if free >= self.low_bytes => Room::Ample,
+            // Nobody can say how much is free: as if it were little.
+            Some(_) | None => Room::Low,
         }
     }
 }

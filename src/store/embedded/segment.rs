@@ -154,9 +154,12 @@ fn read_up_to(journal: &Path, number: u64, most: u64) -> io::Result<Loaded> {
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let file = File::open(compressed_path(journal, number))?;
-            zstd::stream::read::Decoder::new(file)?
-                .take(most)
-                .read_to_end(&mut bytes)?;
+            // What cannot be unpacked is missing, and the frame that ends there names the place.
+            let unpacked = zstd::stream::read::Decoder::new(file)
+                .and_then(|packed| packed.take(most).read_to_end(&mut bytes));
+            if let Err(error) = unpacked {
+                tracing::warn!(segment = number, %error, "a compressed journal segment is damaged");
+            }
             true
         }
         Err(error) => return Err(error),

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -16,19 +17,17 @@ use super::disk::Disk;
 use super::domain::Domain;
 use super::error::{ActError, OpenError, Unavailable};
 use super::fatal::{self, Fatal};
-use super::frame::{Group, Key};
 use super::identity::Lock;
 use super::inbox::{Answer, Inbox, Job};
 use super::keeper::{Keeper, Last, Marks, Work};
 use super::options::Options;
 use super::reader::Reader;
-use super::recover::{self, Opened};
+use super::recover::{self, Opened, Recovered};
 use super::room::Room;
 use super::segment;
 use super::state::{Head, ReadError, State};
-use super::view::Overlay;
 use super::watch;
-use super::writer::{Gauges, Writer};
+use super::writer::{Gauges, Ties, Writer};
 
 /// Reads that run at the same time.
 const READERS: usize = 4;
@@ -121,6 +120,7 @@ impl<D: Domain> Store<D> {
     }
 
     /// Once this returns with an answer, the act is on disk and every later read sees it.
+    /// An act that was handed over happens even if the caller goes away before the answer.
     pub async fn act(&self, act: D::Act) -> Answer<D> {
         let answer = self.submit(act)?;
         answer
@@ -136,7 +136,10 @@ impl<D: Domain> Store<D> {
             .unwrap_or(Err(ActError::Unavailable(Unavailable::Stopped)))
     }
 
-    fn submit(&self, act: D::Act) -> Result<oneshot::Receiver<Answer<D>>, ActError<D::Refusal>> {
+    pub(super) fn submit(
+        &self,
+        act: D::Act,
+    ) -> Result<oneshot::Receiver<Answer<D>>, ActError<D::Refusal>> {
         let (answer, answered) = oneshot::channel();
         let job = Job {
             class: D::class(&act),
@@ -199,11 +202,7 @@ impl<D: Domain> Store<D> {
                 .map_or(0, |it| it.len())
         });
         Ok(Status {
-            sequence: self
-                .inner
-                .gauges
-                .sequence
-                .load(std::sync::atomic::Ordering::Acquire),
+            sequence: self.inner.gauges.sequence.load(Ordering::Acquire),
             segments,
             journal_bytes: lens.sum(),
             free_bytes: self.inner.disk.free(&self.inner.data)?,
@@ -276,78 +275,54 @@ impl<D: Domain> Drop for Inner<D> {
     }
 }
 
-fn start<D: Domain>(
-    options: &Options,
-    domain: D,
-    recovered: recover::Recovered,
-) -> io::Result<Inner<D>> {
-    let recover::Recovered {
-        lock,
-        identity,
-        boot_id,
-        journal,
-        state,
-        ballast,
-        ..
-    } = recovered;
+/// Starts the threads. From here on the journal is the writer's.
+fn start<D: Domain>(options: &Options, domain: D, found: Recovered) -> io::Result<Inner<D>> {
     let (data, disk) = (options.folder.clone(), options.disk.clone());
-    let blobs = Blobs::open(&data, &disk)?;
     let fatal = Fatal::new(Arc::clone(&options.on_fatal));
     if options.watch_panics {
         fatal::end_on_sled_panic(&fatal);
     }
-    let position = journal.position();
-    let head = Head {
-        store: identity.store,
+    let blobs = Blobs::open(&data, &disk, &fatal)?;
+    let (position, open_segment) = (found.journal.position(), found.journal.number());
+    let store = found.identity.store;
+    let marks = Arc::new(Marks::at(Head {
+        store,
         sequence: position.sequence,
         chain: position.chain,
-    };
-    let marks = Arc::new(Marks {
-        applied: Mutex::new(head),
-        checkpointed: Mutex::new(None),
-    });
+    }));
     let gauges = Arc::new(Gauges::default());
-    gauges
-        .sequence
-        .store(position.sequence, std::sync::atomic::Ordering::Release);
+    gauges.sequence.store(position.sequence, Ordering::Release);
     let (tell, keeper) = Keeper {
         data: data.clone(),
         disk: disk.clone(),
-        state: state.clone(),
+        state: found.state.clone(),
         marks: Arc::clone(&marks),
-        boot_id,
+        boot_id: found.boot_id,
         fatal: Arc::clone(&fatal),
     }
     .start()?;
-    for number in recover::uncompressed(&data.join("journal"), recovered.last_segment, &disk)? {
+    // What a process before us closed and did not come to compress.
+    for number in recover::uncompressed(&data.join("journal"), open_segment, &disk)? {
         drop(tell.send(Work::Compress(number)));
     }
-    let mut salts = [0; 32];
-    (options.chance)(&mut salts)?;
     let inbox = Arc::new(Inbox::new());
-    let writer = Writer {
-        domain,
+    let ties = Ties {
         inbox: Arc::clone(&inbox),
-        journal,
-        state: state.clone(),
-        ballast,
-        group: Group::new(),
-        overlay: Overlay::default(),
-        key: Key::of(identity.store),
-        salts,
-        clock: Arc::clone(&options.clock),
-        disk: disk.clone(),
-        data: data.clone(),
-        store: identity.store,
-        segment_bytes: options.segment_bytes,
-        checkpoint_bytes: options.checkpoint_bytes,
-        quiet: options.quiet,
         marks: Arc::clone(&marks),
         gauges: Arc::clone(&gauges),
         keeper: tell.clone(),
         fatal: Arc::clone(&fatal),
-        unflushed: 0,
     };
+    let state = found.state.clone();
+    let writer = Writer::new(
+        options,
+        domain,
+        ties,
+        store,
+        found.journal,
+        found.state,
+        found.ballast,
+    )?;
     let writer = thread::Builder::new()
         .name("lubu-writer".to_owned())
         .spawn(|| writer.run())?;
@@ -356,7 +331,7 @@ fn start<D: Domain>(
         writer,
         keeper,
         watch,
-        lock,
+        lock: found.lock,
     }));
     let readers = Arc::new(Semaphore::new(READERS));
     Ok(Inner {

@@ -7,6 +7,7 @@
 //! synced before the next is begun, so a power cut leaves at most one that is not whole: a frame's
 //! header behind a hole proves damage.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
@@ -15,7 +16,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use super::frame::{self, ALIGN, Chain, Entry, Invalid, Key};
-use super::segment::{self, FIRST_FRAME, FORMAT, Loaded, SegmentHeader};
+use super::segment::{self, FIRST_FRAME, FORMAT, Forms, Loaded, SegmentHeader};
 
 /// The last entry that was passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub struct Position {
 pub struct Damage {
     pub segment: u64,
     pub offset: u64,
-    /// The first sequence that cannot be read.
+    /// The first sequence that cannot be read; 0 where that is not known.
     pub sequence: u64,
     pub why: Flaw,
 }
@@ -166,10 +167,29 @@ fn leftover(bytes: &[u8], from: usize) -> Vec<u8> {
     rest[..end].to_vec()
 }
 
+/// Numbers run from 1 without a hole. (A base will let them begin later.)
+fn whole_row(listed: &BTreeMap<u64, Forms>) -> Result<(), WalkError> {
+    let hole = (1_u64..)
+        .zip(listed.keys())
+        .find(|(number, found)| number != *found);
+    match hole {
+        Some((number, _)) => {
+            let before = Place {
+                segment: number,
+                offset: 0,
+            };
+            Err(before.damaged(0, Flaw::SegmentMissing))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Finds the end. `known` is the highest sequence that checkpoint and state speak of: it must not be cut.
 pub(super) fn find_end(journal: &Path, store: Uuid, known: u64) -> Result<End, WalkError> {
     let mut spares = Vec::new();
-    for (&number, _) in segment::list(journal)?.iter().rev() {
+    let listed = segment::list(journal)?;
+    whole_row(&listed)?;
+    for &number in listed.keys().rev() {
         let loaded = segment::load(journal, number)?;
         let key = Key::of(loaded.header.map_or(store, |header| header.store));
         let damaged = |offset: usize, sequence, why| {
@@ -255,12 +275,12 @@ pub(super) struct Place {
 /// Passes every entry from the beginning of segment `from` to `end`.
 ///
 /// Before the end every byte must be valid: whatever is not, is damage.
-pub(super) fn walk(
+pub(super) fn walk<E: From<WalkError>>(
     journal: &Path,
     from: u64,
     end: &End,
-    visit: &mut dyn FnMut(&Entry<'_>, Place) -> Result<(), WalkError>,
-) -> Result<(), WalkError> {
+    visit: &mut dyn FnMut(&Entry<'_>, Place) -> Result<(), E>,
+) -> Result<(), E> {
     let Some(last) = &end.last else {
         return Ok(());
     };
@@ -294,7 +314,7 @@ pub(super) fn walk(
                 Flaw::Frame
             };
             let sequence = stop.position.sequence.max(header.first.saturating_sub(1)) + 1;
-            return Err(place.damaged(sequence, why));
+            return Err(place.damaged(sequence, why).into());
         }
         before = Some((stop.position, place));
     }

@@ -6,13 +6,16 @@
 //!
 //! Classes are decided in order, so what settles never rests on what may be thrown away when the disk is full.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use super::checkpoint;
 use super::disk::{Disk, Step, is_full};
@@ -23,7 +26,7 @@ use super::frame::{self, Group, Key, MAX_ACTS, Mark};
 use super::inbox::{Answer, Inbox, Job, Taken};
 use super::journal::{AppendError, Journal};
 use super::keeper::{Marks, Work};
-use super::options::Clock;
+use super::options::{Clock, Options};
 use super::room::{Ballast, Room};
 use super::state::{Head, State};
 use super::view::{Overlay, View};
@@ -54,29 +57,35 @@ impl Gauges {
     }
 }
 
-pub(super) struct Writer<D: Domain> {
-    pub(super) domain: D,
+/// What ties the writer to the other threads.
+pub(super) struct Ties<D: Domain> {
     pub(super) inbox: Arc<Inbox<D>>,
-    pub(super) journal: Journal,
-    pub(super) state: State,
-    pub(super) ballast: Ballast,
-    pub(super) group: Group,
-    pub(super) overlay: Overlay,
-    pub(super) key: Key,
-    pub(super) salts: [u8; 32],
-    pub(super) clock: Clock,
-    pub(super) disk: Disk,
-    pub(super) data: std::path::PathBuf,
-    pub(super) store: uuid::Uuid,
-    pub(super) segment_bytes: u64,
-    pub(super) checkpoint_bytes: u64,
-    pub(super) quiet: Duration,
     pub(super) marks: Arc<Marks>,
     pub(super) gauges: Arc<Gauges>,
     pub(super) keeper: Sender<Work>,
     pub(super) fatal: Arc<Fatal>,
+}
+
+pub(super) struct Writer<D: Domain> {
+    domain: D,
+    ties: Ties<D>,
+    journal: Journal,
+    state: State,
+    ballast: Ballast,
+    store: Uuid,
+    key: Key,
+    clock: Clock,
+    disk: Disk,
+    data: PathBuf,
+    checkpoint_bytes: u64,
+    quiet: Duration,
+    /// What the salts of this process come from.
+    salts: [u8; 32],
+    /// The group in the making, and its changes; kept for their memory.
+    group: Group,
+    overlay: Overlay,
     /// Journal bytes since a checkpoint was last asked for.
-    pub(super) unflushed: u64,
+    unflushed: u64,
 }
 
 /// An act that was decided, and who waits for it.
@@ -93,31 +102,67 @@ struct Turn<D: Domain> {
     mark: Mark,
 }
 
-/// The process must end, and why.
-struct End(String);
+/// The process must end; the reason has been given already.
+struct End;
 
 impl<D: Domain> Writer<D> {
+    pub(super) fn new(
+        options: &Options,
+        domain: D,
+        ties: Ties<D>,
+        store: Uuid,
+        journal: Journal,
+        state: State,
+        ballast: Ballast,
+    ) -> io::Result<Self> {
+        let mut salts = [0; 32];
+        (options.chance)(&mut salts)?;
+        Ok(Self {
+            domain,
+            ties,
+            journal,
+            state,
+            ballast,
+            store,
+            key: Key::of(store),
+            clock: Arc::clone(&options.clock),
+            disk: options.disk.clone(),
+            data: options.folder.clone(),
+            checkpoint_bytes: options.checkpoint_bytes,
+            quiet: options.quiet,
+            salts,
+            group: Group::new(),
+            overlay: Overlay::default(),
+            unflushed: 0,
+        })
+    }
+
     /// Until the inbox is closed and empty, or the process must end.
     pub(super) fn run(mut self) {
         let ran = catch_unwind(AssertUnwindSafe(|| self.turns()));
-        let end = match ran {
+        match ran {
             Ok(Ok(())) => return,
-            Ok(Err(End(why))) => why,
-            Err(_) => "the writer panicked".to_owned(),
-        };
-        self.fatal.raise(&end);
-        self.inbox.abandon();
+            Ok(Err(End)) => {}
+            Err(_) => self.ties.fatal.raise("the writer panicked"),
+        }
+        self.ties.inbox.abandon();
+    }
+
+    /// Raised before anyone's answer is dropped: who hears of it finds the store stopped.
+    fn end(&self, why: &str) -> End {
+        self.ties.fatal.raise(why);
+        End
     }
 
     fn turns(&mut self) -> Result<(), End> {
         loop {
-            match self.inbox.take(MAX_ACTS, self.quiet) {
+            match self.ties.inbox.take(MAX_ACTS, self.quiet) {
                 Taken::Jobs(jobs) => self.turn(jobs)?,
                 Taken::Quiet => self.ask_checkpoint(),
                 Taken::Closed => return Ok(()),
             }
-            if self.fatal.is_dead() {
-                self.inbox.abandon();
+            if self.ties.fatal.is_dead() {
+                self.ties.inbox.abandon();
                 return Ok(());
             }
         }
@@ -126,11 +171,11 @@ impl<D: Domain> Writer<D> {
     fn ask_checkpoint(&mut self) {
         self.unflushed = 0;
         // A keeper that is gone has raised its own alarm.
-        drop(self.keeper.send(Work::Checkpoint(None)));
+        drop(self.ties.keeper.send(Work::Checkpoint(None)));
     }
 
     fn turn(&mut self, jobs: Vec<Job<D>>) -> Result<(), End> {
-        let room = self.look();
+        let room = self.look()?;
         self.group
             .restart(self.journal.next(), self.journal.position().chain);
         self.overlay.clear();
@@ -151,17 +196,19 @@ impl<D: Domain> Writer<D> {
         Ok(())
     }
 
-    fn look(&mut self) -> Room {
-        let journal = &mut self.journal;
-        let room = self.ballast.look(self.segment_bytes, &mut |plenty| {
-            if plenty && !journal.has_spare() {
-                // Whether it worked is asked next; a failed sync shows again when the file is needed.
-                drop(journal.ensure_spare());
+    fn look(&mut self) -> Result<Room, End> {
+        let free = self.ballast.tend();
+        if !self.journal.has_spare() && free.is_some_and(|free| self.ballast.is_plenty(free)) {
+            // Whether it could be made is asked below.
+            if let Err(AppendError::Lost(error)) = self.journal.ensure_spare() {
+                return Err(self.end(&format!(
+                    "a journal segment could not be made durable: {error}"
+                )));
             }
-            journal.has_spare()
-        });
-        self.gauges.set_room(room);
-        room
+        }
+        let room = self.ballast.room(free, self.journal.has_spare());
+        self.ties.gauges.set_room(room);
+        Ok(room)
     }
 
     /// Decides as many jobs as one frame holds, and puts the others back.
@@ -187,7 +234,7 @@ impl<D: Domain> Writer<D> {
                 turn.mark = self.group.mark();
             }
         }
-        self.inbox.put_back(jobs);
+        self.ties.inbox.put_back(jobs);
         Ok(turn)
     }
 
@@ -261,16 +308,16 @@ impl<D: Domain> Writer<D> {
     }
 
     /// `Some` if nothing was written.
-    fn append(&mut self) -> Result<Option<std::io::Error>, End> {
+    fn append(&mut self) -> Result<Option<io::Error>, End> {
         match self.journal.append(&mut self.group, (self.clock)()) {
             Ok(len) => {
                 self.unflushed += len;
                 Ok(None)
             }
             Err(AppendError::Unwritten(error)) => Ok(Some(error)),
-            Err(AppendError::Lost(error)) => Err(End(format!(
-                "the journal could not be made durable: {error}"
-            ))),
+            Err(AppendError::Lost(error)) => {
+                Err(self.end(&format!("the journal could not be made durable: {error}")))
+            }
         }
     }
 
@@ -283,7 +330,7 @@ impl<D: Domain> Writer<D> {
         let bytes = self.group.seal(&self.key);
         let entries = frame::read(&bytes, 0, &self.key)
             .and_then(|frame| frame.entries(self.group.before()))
-            .map_err(|_| End("a frame just written cannot be read".to_owned()))?;
+            .map_err(|_| self.end("a frame just written cannot be read"))?;
         for entry in entries {
             self.overlay.add(entry.changes().unwrap_or_default());
         }
@@ -301,20 +348,23 @@ impl<D: Domain> Writer<D> {
             return Err(self.distrust(&format!("{error:?}")));
         }
         self.disk.step(Step::Applied);
-        self.marks.set_applied(head);
-        self.gauges.sequence.store(head.sequence, Ordering::Release);
+        self.ties.marks.set_applied(head);
+        self.ties
+            .gauges
+            .sequence
+            .store(head.sequence, Ordering::Release);
         Ok(())
     }
 
     /// The next start rebuilds the state.
     fn distrust(&self, why: &str) -> End {
         drop(checkpoint::remove(&self.data, &self.disk));
-        End(format!("the state cannot be used: {why}"))
+        self.end(&format!("the state cannot be used: {why}"))
     }
 
     fn house_keep(&mut self) {
         if let Some(number) = self.journal.take_closed() {
-            drop(self.keeper.send(Work::Compress(number)));
+            drop(self.ties.keeper.send(Work::Compress(number)));
         }
         if self.unflushed >= self.checkpoint_bytes {
             self.ask_checkpoint();

@@ -181,3 +181,106 @@ pub fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
     }
     Ok(())
 }
+
+type Plan = Box<dyn FnMut(&Op<'_>) -> Verdict + Send>;
+
+/// A gate that does what a closure says.
+pub struct Script {
+    plan: Mutex<Plan>,
+    pub free: Mutex<Option<u64>>,
+}
+
+impl Script {
+    pub fn new(plan: impl FnMut(&Op<'_>) -> Verdict + Send + 'static) -> Arc<Self> {
+        Arc::new(Self {
+            plan: Mutex::new(Box::new(plan)),
+            free: Mutex::new(None),
+        })
+    }
+
+    pub fn set(&self, plan: impl FnMut(&Op<'_>) -> Verdict + Send + 'static) {
+        *self.plan.lock().unwrap() = Box::new(plan);
+    }
+}
+
+impl Gate for Script {
+    fn before(&self, op: &Op<'_>) -> Verdict {
+        (self.plan.lock().unwrap())(op)
+    }
+
+    fn after(&self, _: &Op<'_>) {}
+
+    fn free(&self) -> Option<u64> {
+        *self.free.lock().unwrap()
+    }
+}
+
+pub fn full() -> io::Error {
+    io::Error::from_raw_os_error(28)
+}
+
+pub fn broken() -> io::Error {
+    io::Error::from_raw_os_error(5)
+}
+
+/// A write into a journal segment behind its header.
+pub fn is_frame(op: &Op<'_>) -> bool {
+    matches!(op, Op::Write { path, at, .. } if *at >= 4096 && path.extension().is_some_and(|end| end == "log"))
+}
+
+impl Bench {
+    pub fn gated(gate: &Arc<Script>) -> Self {
+        let mut bench = Self::new();
+        bench.options.disk = Disk::gated(Arc::clone(gate) as Arc<dyn Gate>);
+        bench
+    }
+
+    /// Opens without any gate.
+    pub fn open_plain(&self) -> (Store<Pairs>, Opened) {
+        let plain = Options {
+            disk: Disk::default(),
+            ..self.options.clone()
+        };
+        Store::open(&plain, Pairs).unwrap()
+    }
+}
+
+/// Puts these acts into one group: the writer is held at the end of a turn until all of them wait.
+pub fn together(
+    store: &Store<Pairs>,
+    gate: &Script,
+    acts: Vec<Act>,
+    then: impl FnMut(&Op<'_>) -> Verdict + Send + 'static,
+) -> Vec<Result<Stamp, ActError<No>>> {
+    let (arrived, arrival) = std::sync::mpsc::channel();
+    let (open, opened) = std::sync::mpsc::channel::<()>();
+    let mut then = then;
+    let mut held = false;
+    gate.set(move |op| {
+        if !held {
+            if matches!(op, Op::Step(Step::Answered)) {
+                held = true;
+                arrived.send(()).unwrap();
+                opened.recv().unwrap();
+            }
+            return Verdict::Go;
+        }
+        then(op)
+    });
+    let first = store.submit(settle("held", "x")).unwrap();
+    arrival.recv().unwrap();
+    let waiting: Vec<_> = acts
+        .into_iter()
+        .map(|act| store.submit(act).unwrap())
+        .collect();
+    open.send(()).unwrap();
+    first.blocking_recv().unwrap().unwrap();
+    waiting
+        .into_iter()
+        .map(|answer| {
+            answer
+                .blocking_recv()
+                .unwrap_or(Err(ActError::Unavailable(Unavailable::Stopped)))
+        })
+        .collect()
+}

@@ -1,4 +1,13 @@
 //! What the store claims, over a domain of plain keys and values.
 
+mod audit;
+mod blobs;
+mod crash;
+mod damage;
+mod faults;
+mod full;
+mod groups;
+mod killed;
 mod kit;
 mod opening;
+mod speed;

@@ -90,3 +90,29 @@ fn a_copied_folder_opens_and_says_so() {
     let (_store, opened) = Store::open(&moved, super::kit::Pairs).unwrap();
     assert!(opened.restored_copy);
 }
+
+#[test]
+fn a_store_with_a_new_id_goes_on_in_a_new_segment_and_its_chain_holds() {
+    let bench = filled(3);
+    let path = bench.folder().join("store.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let old = text
+        .lines()
+        .find_map(|line| line.strip_prefix("store = "))
+        .unwrap();
+    let new = "\"01890000-0000-7000-8000-000000000001\"";
+    let former = format!("[[former]]\nstore = {old}\nlast_sequence = 3\n");
+    let adopted = text.replace(old, new).replace("former = []", "") + &former;
+    // Written in place, so that the inode stays.
+    fs::write(&path, adopted).unwrap();
+    let (store, opened) = bench.open();
+    assert_eq!(opened, Opened::default());
+    assert_eq!(store.act_blocking(put("new", "x")).unwrap().sequence, 4);
+    store.close_blocking();
+    let verified = audit::verify(bench.folder()).unwrap();
+    assert_eq!((verified.entries, verified.segments), (4, 2));
+    fs::remove_dir_all(bench.folder().join("sled")).unwrap();
+    let (store, opened) = bench.open();
+    assert_eq!(opened.replayed, 4);
+    assert_eq!(all(&store).len(), 4);
+}

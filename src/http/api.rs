@@ -40,7 +40,13 @@ async fn filter(app: &App, query: ListQuery) -> Result<Filter, Refused> {
         None => None,
     };
     let limit = query.limit.unwrap_or(100);
-    Ok(Filter { before, limit, item, channel: query.channel, state: query.state })
+    Ok(Filter {
+        before,
+        limit,
+        item,
+        channel: query.channel,
+        state: query.state,
+    })
 }
 
 pub async fn items(State(app): State<App>, Query(query): Query<ListQuery>) -> Answer {
@@ -106,10 +112,21 @@ async fn taken(
         .get("idempotency-key")
         .map(|value| value.to_str().map(str::to_owned))
         .transpose()
-        .map_err(|_| Refused::wrong("Idempotency-Key 只能用 ASCII 字符。", "Idempotency-Key must be ASCII."))?;
+        .map_err(|_| {
+            Refused::wrong(
+                "Idempotency-Key 只能用 ASCII 字符。",
+                "Idempotency-Key must be ASCII.",
+            )
+        })?;
     let read = body::read(request).await?;
-    let by = query.by.clone().or_else(|| read.field("by").map(str::to_owned));
-    let note = query.note.clone().or_else(|| read.field("note").map(str::to_owned));
+    let by = query
+        .by
+        .clone()
+        .or_else(|| read.field("by").map(str::to_owned));
+    let note = query
+        .note
+        .clone()
+        .or_else(|| read.field("note").map(str::to_owned));
     let submit = Submit {
         by: by.unwrap_or_else(|| door.from().to_owned()),
         from: door.from(),
@@ -128,7 +145,11 @@ pub async fn submit(
 ) -> Answer {
     let (submit, _) = taken(door, &query, request).await?;
     let done = SubmittedBody::from(app.service.submit(submit).await?);
-    let status = if done.known { StatusCode::OK } else { StatusCode::CREATED };
+    let status = if done.known {
+        StatusCode::OK
+    } else {
+        StatusCode::CREATED
+    };
     answer_json(status, &done)
 }
 
@@ -141,9 +162,16 @@ pub async fn revise(
 ) -> Answer {
     let id = app.service.find(&item).await?;
     let (submit, note) = taken(door, &query, request).await?;
-    let done = app.service.revise(id, submit, note.as_deref().unwrap_or_default()).await?;
+    let done = app
+        .service
+        .revise(id, submit, note.as_deref().unwrap_or_default())
+        .await?;
     let done = SubmittedBody::from(done);
-    let status = if done.known { StatusCode::OK } else { StatusCode::CREATED };
+    let status = if done.known {
+        StatusCode::OK
+    } else {
+        StatusCode::CREATED
+    };
     answer_json(status, &done)
 }
 
@@ -209,12 +237,17 @@ pub async fn preview(
     Query(query): Query<PreviewQuery>,
 ) -> Answer {
     let id = app.service.find(&item).await?;
-    let html = app.service.preview(id, query.revision, &query.channel).await?;
+    let html = app
+        .service
+        .preview(id, query.revision, &query.channel)
+        .await?;
     let mut response = Html(html).into_response();
     let alone = header::HeaderValue::from_static(
         "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox",
     );
-    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, alone);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_SECURITY_POLICY, alone);
     Ok(response)
 }
 
@@ -232,7 +265,9 @@ pub async fn withdraw(
     Json(body): Json<WithdrawBody>,
 ) -> Answer {
     let id = app.service.find(&item).await?;
-    app.service.withdraw(id, &body.by, &body.reason, door.from()).await?;
+    app.service
+        .withdraw(id, &body.by, &body.reason, door.from())
+        .await?;
     ok(&app.service.show(id).await?)
 }
 
@@ -253,7 +288,9 @@ pub async fn retry(
     Json(body): Json<ByBody>,
 ) -> Answer {
     let id = app.service.find_delivery(&delivery).await?;
-    app.service.say(id, &body.by, Word::Retry, door.from()).await?;
+    app.service
+        .say(id, &body.by, Word::Retry, door.from())
+        .await?;
     ok(&app.service.show(id.item).await?)
 }
 
@@ -273,7 +310,11 @@ pub async fn confirm(
     Json(body): Json<ConfirmBody>,
 ) -> Answer {
     let id = app.service.find_delivery(&delivery).await?;
-    let word = if body.published { Word::Live { url: body.url } } else { Word::Absent };
+    let word = if body.published {
+        Word::Live { url: body.url }
+    } else {
+        Word::Absent
+    };
     app.service.say(id, &body.by, word, door.from()).await?;
     ok(&app.service.show(id.item).await?)
 }
@@ -298,7 +339,9 @@ pub async fn pause(
     Path(channel): Path<String>,
     Json(body): Json<ByBody>,
 ) -> Answer {
-    app.service.pause(&channel, &body.by, &body.reason, body.until, door.from()).await?;
+    app.service
+        .pause(&channel, &body.by, &body.reason, body.until, door.from())
+        .await?;
     channels(State(app)).await
 }
 
@@ -323,8 +366,11 @@ pub async fn healthz() -> Answer {
 /// Ready means: what is taken in can be written.
 pub async fn readyz(State(app): State<App>) -> Answer {
     let standing = app.service.store.standing();
-    let status =
-        if standing.healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if standing.healthy {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     answer_json(
         status,
         &json!({
@@ -341,10 +387,16 @@ pub async fn readyz(State(app): State<App>) -> Answer {
 pub async fn metrics(State(app): State<App>) -> Response {
     match &app.metrics {
         Some(handle) => {
-            let kind = (header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8");
+            let kind = (
+                header::CONTENT_TYPE,
+                "text/plain; version=0.0.4; charset=utf-8",
+            );
             ([kind], handle.render()).into_response()
         }
-        None => Refused::from(Trouble::NotFound(Words::new("没有统计。", "there are no metrics.")))
-            .into_response(),
+        None => Refused::from(Trouble::NotFound(Words::new(
+            "没有统计。",
+            "there are no metrics.",
+        )))
+        .into_response(),
     }
 }

@@ -18,7 +18,10 @@ pub struct Read {
 
 impl Read {
     pub fn field(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.fields
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -33,13 +36,22 @@ pub async fn read(request: Request) -> Result<Read, Refused> {
         return form(request).await;
     }
     if kind.starts_with("application/json") {
-        let bytes = axum::body::Bytes::from_request(request, &()).await.map_err(too_large)?;
+        let bytes = axum::body::Bytes::from_request(request, &())
+            .await
+            .map_err(too_large)?;
         let hash = blake3::hash(&bytes).to_hex().to_string();
         let submission = Submission {
             main: 0,
-            files: vec![Handed { path: "item.json".into(), bytes: bytes.to_vec() }],
+            files: vec![Handed {
+                path: "item.json".into(),
+                bytes: bytes.to_vec(),
+            }],
         };
-        return Ok(Read { submission, hash, fields: Vec::new() });
+        return Ok(Read {
+            submission,
+            hash,
+            fields: Vec::new(),
+        });
     }
     Err(Refused::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -51,17 +63,21 @@ pub async fn read(request: Request) -> Result<Read, Refused> {
     ))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the shape `map_err` wants")]
 fn too_large(error: impl std::fmt::Display) -> Refused {
     Refused::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         "body",
-        Words::new(format!("请求体读不完整或太大:{error}"), format!("the body cannot be read: {error}")),
+        Words::new(
+            format!("请求体读不完整或太大:{error}"),
+            format!("the body cannot be read: {error}"),
+        ),
     )
 }
 
 async fn form(request: Request) -> Result<Read, Refused> {
-    let mut form = Multipart::from_request(request, &()).await.map_err(too_large)?;
+    let mut form = Multipart::from_request(request, &())
+        .await
+        .map_err(too_large)?;
     let mut files: Vec<Handed> = Vec::new();
     let mut fields = Vec::new();
     while let Some(part) = form.next_field().await.map_err(too_large)? {
@@ -69,7 +85,10 @@ async fn form(request: Request) -> Result<Read, Refused> {
         let path = part.file_name().map(str::to_owned);
         let bytes = part.bytes().await.map_err(too_large)?;
         match path {
-            Some(path) if name == "file" => files.push(Handed { path, bytes: bytes.to_vec() }),
+            Some(path) if name == "file" => files.push(Handed {
+                path,
+                bytes: bytes.to_vec(),
+            }),
             _ => fields.push((name, String::from_utf8_lossy(&bytes).into_owned())),
         }
     }
@@ -82,8 +101,15 @@ async fn form(request: Request) -> Result<Read, Refused> {
     // The boundary is chance; the files are what was sent.
     let mut hasher = blake3::Hasher::new();
     for file in &files {
-        hasher.update(file.path.as_bytes()).update(b"\0").update(blake3::hash(&file.bytes).as_bytes());
+        hasher
+            .update(file.path.as_bytes())
+            .update(b"\0")
+            .update(blake3::hash(&file.bytes).as_bytes());
     }
     let hash = hasher.finalize().to_hex().to_string();
-    Ok(Read { submission: Submission { main: 0, files }, hash, fields })
+    Ok(Read {
+        submission: Submission { main: 0, files },
+        hash,
+        fields,
+    })
 }

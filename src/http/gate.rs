@@ -20,8 +20,14 @@ pub async fn token(State(app): State<App>, request: Request, next: Next) -> Resp
         );
         return Refused::new(StatusCode::FORBIDDEN, "no-token", words).into_response();
     };
-    let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    if given.and_then(presented).is_some_and(|given| same(&given, token)) {
+    let given = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    if given
+        .and_then(presented)
+        .is_some_and(|given| same(&given, token))
+    {
         return next.run(request).await;
     }
     let words = Words::new(
@@ -31,7 +37,9 @@ pub async fn token(State(app): State<App>, request: Request, next: Next) -> Resp
     let mut response =
         Refused::new(StatusCode::UNAUTHORIZED, "unauthorised", words).into_response();
     let challenge = HeaderValue::from_static("Basic realm=\"lubu\", charset=\"UTF-8\"");
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    response
+        .headers_mut()
+        .insert(header::WWW_AUTHENTICATE, challenge);
     response
 }
 
@@ -44,7 +52,8 @@ fn presented(header: &str) -> Option<String> {
         return None;
     }
     let pair = String::from_utf8(STANDARD.decode(rest.trim()).ok()?).ok()?;
-    pair.split_once(':').map(|(_, password)| password.to_owned())
+    pair.split_once(':')
+        .map(|(_, password)| password.to_owned())
 }
 
 /// Compares hashes, so that the time taken says nothing about the token.
@@ -71,7 +80,9 @@ pub async fn headers(request: Request, next: Next) -> Response {
         (header::CACHE_CONTROL, "no-store"),
     ];
     for (name, value) in fixed {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
     }
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(
         "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; form-action 'self'",

@@ -6,7 +6,7 @@
 //! accounts of people to decide by.
 
 mod answer;
-mod api;
+pub mod api;
 mod body;
 mod gate;
 mod pages;

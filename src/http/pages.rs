@@ -10,12 +10,12 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::Deserialize;
 
-use super::answer::{Answer, Refused};
 use super::App;
+use super::answer::{Answer, Refused};
 use crate::model::attempt::Outcome;
 use crate::model::delivery::PublicState;
-use crate::service::view::{ChannelView, DeliveryView, ItemView, ShowView};
 use crate::service::Filter;
+use crate::service::view::{ChannelView, DeliveryView, ItemView, ShowView};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -68,19 +68,29 @@ struct Moment {
 pub async fn matrix(State(app): State<App>, Query(query): Query<MatrixQuery>) -> Answer {
     let service = &app.service;
     let before = query.cursor.as_ref().and_then(|cursor| cursor.parse().ok());
-    let filter = Filter { before, limit: 50, ..Filter::default() };
+    let filter = Filter {
+        before,
+        limit: 50,
+        ..Filter::default()
+    };
     let page = service.items(&filter).await?;
     let channels = service.channels().await?;
     let zone = service.config.zone();
     let now = service.time.now();
-    let urgent = page.rows.iter().flat_map(|item| item.deliveries.iter().filter_map(urgent));
+    let urgent = page
+        .rows
+        .iter()
+        .flat_map(|item| item.deliveries.iter().filter_map(urgent));
     let urgent = urgent.collect();
     let rows = page.rows.into_iter().map(|item| Row {
         received: moment(&item.received_at, now, zone),
         cells: channels
             .iter()
             .map(|channel| {
-                let found = item.deliveries.iter().find(|one| one.channel == channel.name);
+                let found = item
+                    .deliveries
+                    .iter()
+                    .find(|one| one.channel == channel.name);
                 found.map(|one| chip(one, now, zone))
             })
             .collect(),
@@ -88,7 +98,10 @@ pub async fn matrix(State(app): State<App>, Query(query): Query<MatrixQuery>) ->
     });
     let matrix = Matrix {
         office: service.config.office.name.clone(),
-        now: now.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string(),
+        now: now
+            .with_timezone(&zone)
+            .format("%Y-%m-%d %H:%M")
+            .to_string(),
         rows: rows.collect(),
         channels,
         urgent,
@@ -142,7 +155,11 @@ pub async fn timeline(State(app): State<App>, Path(item): Path<String>) -> Answe
     let parts = show.timeline.iter().map(|part| Part {
         chip: chip(&part.delivery, now, zone),
         live: part.delivery.live.as_ref().map(|live| {
-            format!("第 {} 版,{} 看到", live.revision, moment(&live.seen_at, now, zone).exact)
+            format!(
+                "第 {} 版,{} 看到",
+                live.revision,
+                moment(&live.seen_at, now, zone).exact
+            )
         }),
         delivery: part.delivery.clone(),
         attempts: part
@@ -182,7 +199,10 @@ pub async fn timeline(State(app): State<App>, Path(item): Path<String>) -> Answe
 fn render(page: &impl Template) -> Answer {
     let html = page.render().map_err(|error| {
         tracing::error!("a page cannot be rendered: {error}");
-        Refused::wrong("页面生成失败,请把日志交给运维。", "the page cannot be rendered.")
+        Refused::wrong(
+            "页面生成失败,请把日志交给运维。",
+            "the page cannot be rendered.",
+        )
     })?;
     Ok(Html(html).into_response())
 }
@@ -197,7 +217,10 @@ fn chip(delivery: &DeliveryView, now: DateTime<Utc>, zone: Tz) -> Chip {
     let mut detail = delivery.reason.clone().unwrap_or_default();
     if let Some(next) = &delivery.next_at {
         let next = moment(next, now, zone);
-        detail = format!("{detail} 下次 {}", next.exact).trim().to_owned();
+        if !detail.is_empty() {
+            detail.push(' ');
+        }
+        detail.push_str(&format!("下次 {}", next.exact));
     }
     Chip {
         channel: delivery.channel.clone(),
@@ -226,16 +249,26 @@ fn urgent(delivery: &DeliveryView) -> Option<Urgent> {
     let reason = delivery.reason.clone().unwrap_or_default();
     Some(Urgent {
         item: delivery.item.clone(),
-        sentence: format!("{}:《{}》{what}。{reason}", delivery.channel, delivery.title),
+        sentence: format!(
+            "{}:《{}》{what}。{reason}",
+            delivery.channel, delivery.title
+        ),
         commands,
     })
 }
 
 fn moment(text: &str, now: DateTime<Utc>, zone: Tz) -> Moment {
     let Ok(at) = text.parse::<DateTime<Utc>>() else {
-        return Moment { words: text.to_owned(), exact: text.to_owned(), machine: text.to_owned() };
+        return Moment {
+            words: text.to_owned(),
+            exact: text.to_owned(),
+            machine: text.to_owned(),
+        };
     };
-    let exact = at.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S").to_string();
+    let exact = at
+        .with_timezone(&zone)
+        .format("%Y-%m-%d %H:%M:%S")
+        .to_string();
     let gone = (now - at).num_seconds();
     let words = match gone {
         ..0 => exact.clone(),
@@ -244,7 +277,11 @@ fn moment(text: &str, now: DateTime<Utc>, zone: Tz) -> Moment {
         3600..86_400 => format!("{} 小时前", gone / 3600),
         _ => at.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string(),
     };
-    Moment { words, exact, machine: text.to_owned() }
+    Moment {
+        words,
+        exact,
+        machine: text.to_owned(),
+    }
 }
 
 fn took(began: &str, ended: Option<&str>) -> String {
@@ -253,7 +290,11 @@ fn took(began: &str, ended: Option<&str>) -> String {
         return "进行中".to_owned();
     };
     let ms = (ended - began).num_milliseconds();
-    if ms < 1000 { format!("{ms} 毫秒") } else { format!("{}.{} 秒", ms / 1000, ms % 1000 / 100) }
+    if ms < 1000 {
+        format!("{ms} 毫秒")
+    } else {
+        format!("{}.{} 秒", ms / 1000, ms % 1000 / 100)
+    }
 }
 
 fn step_words(step: &str) -> String {

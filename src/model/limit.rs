@@ -101,7 +101,7 @@ mod tests {
         let clock = Manual::default();
         let rate = Rate {
             count: 2,
-            per: Duration::from_secs(60),
+            per: Duration::from_mins(1),
         };
         let mut bucket = Bucket::new(rate, clock.now());
         assert!(bucket.take(clock.now()).is_ok());

@@ -96,9 +96,9 @@ mod tests {
     fn the_platforms_own_wait_wins_when_it_is_longer() {
         let now = Manual::default().now();
         let plan = Backoff::default();
-        let theirs = now + Duration::from_secs(60);
+        let theirs = now + Duration::from_mins(1);
         assert_eq!(plan.next(1, now, now, Some(theirs), 0.5), Some(theirs));
-        let past = now - Duration::from_secs(60);
+        let past = now - Duration::from_mins(1);
         assert_eq!(
             plan.next(1, now, now, Some(past), 0.5),
             Some(now + Duration::from_secs(5))

@@ -1,0 +1,92 @@
+//! `lubu config check`: everything that is wrong, or what the configuration means.
+
+use std::process::ExitCode;
+
+use chrono::Utc;
+use clap::{Args, Subcommand};
+use lubu::clock::Real;
+use lubu::config::{Config, Doing};
+use lubu::model::calendar;
+use lubu_channels::{Clock as _, Timestamp, UpdateBy, WithdrawBy};
+
+use super::{Common, Done};
+
+#[derive(Debug, Args)]
+pub struct ConfigCommand {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// 检查并逐项解释 Check it and explain what it means
+    Check,
+}
+
+impl ConfigCommand {
+    pub fn run(&self, common: &Common) -> Done {
+        let What::Check = self.what;
+        let config = common.load()?;
+        explain(&config, Real.now());
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn explain(config: &Config, now: Timestamp) {
+    println!("{}", config.office.name);
+    println!("数据目录  {}", config.daemon.data.display());
+    println!("套接字    {}", config.daemon.socket.display());
+    match (&config.daemon.listen, &config.daemon.token) {
+        (Some(address), Some(_)) => println!("网页接口  http://{address}(凭令牌)"),
+        (Some(address), None) => println!("网页接口  http://{address}(没有令牌,不开放)"),
+        (None, _) => println!("网页接口  不监听"),
+    }
+    if let Some(inbox) = &config.daemon.inbox {
+        println!("投稿目录  {}", inbox.display());
+    }
+    println!("\n渠道");
+    for channel in &config.channels {
+        let caps = channel.channel.caps();
+        let update = match caps.update {
+            UpdateBy::InPlace => "可在原处更正",
+            UpdateBy::Replace => "更正须先撤后发,由更正人决定",
+            UpdateBy::None => "不能更正",
+        };
+        let withdraw = match caps.withdraw {
+            WithdrawBy::Notice => "撤下后留告示页",
+            WithdrawBy::Delete => "可由接口删除",
+            WithdrawBy::Person => "撤下须人工",
+        };
+        let after = match channel.after.as_slice() {
+            [] => String::new(),
+            names => format!(";等待 {} 上线", names.join("、")),
+        };
+        println!(
+            "  {}({}){update};{withdraw}{after}",
+            channel.name, channel.adapter
+        );
+    }
+    println!("\n路由(主动公开的信息)");
+    for leaf in config.categories.iter().filter(|leaf| !leaf.closed) {
+        let channels = config.routing.channels(&leaf.code);
+        println!("  {} {}:{}", leaf.code, leaf.name, channels.join("、"));
+    }
+    schedules(config, now);
+}
+
+fn schedules(config: &Config, now: chrono::DateTime<Utc>) {
+    if config.schedules.is_empty() {
+        return;
+    }
+    println!("\n定期发布");
+    for schedule in &config.schedules {
+        let does = match &schedule.doing {
+            Doing::Release => "放行已签发并标明此计划的信息".to_owned(),
+            Doing::Build(build) => format!("由模板 {} 生成稿件,等待签发", build.template.display()),
+        };
+        println!("  {}({}):{does}", schedule.name, schedule.expression);
+        for at in calendar::next(&schedule.cron, schedule.zone, now, 3) {
+            println!("    {}", at.format("%Y-%m-%d %H:%M:%S %Z"));
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The command line: one file a command. Everything but `serve`, `demo`, `init`, `config`, `audit`
+//! and `sandbox` talks to the daemon over its socket.
+
+mod approve;
+mod audit;
+mod channels;
+mod client;
+mod config;
+mod demo;
+mod init;
+mod person;
+mod preview;
+mod sandbox;
+mod schedules;
+mod serve;
+mod show;
+mod status;
+mod submit;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// 露布:把签发的信息发到委网站、市门户、微信和微博,并看清每一条在哪里。
+/// Publishes signed-off items on every channel and shows what is where.
+#[derive(Debug, Parser)]
+#[command(name = "lubu", version, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    /// 配置文件 The configuration file [default: lubu.toml, or $LUBU_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// 守护进程的套接字,缺省取自配置 The daemon's socket [default: from the configuration]
+    #[arg(long, global = true, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// 以 JSON 输出 Answer in JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// 运行守护进程 Run the daemon
+    Serve,
+    /// 在本机演示全过程 Do the whole job on this machine, with the platforms played on loopback
+    Demo(demo::Demo),
+    /// 写一份带注释的配置 Write a commented configuration
+    Init(init::Init),
+    /// 检查并解释配置 Check and explain the configuration
+    Config(config::ConfigCommand),
+    /// 提交稿件 Submit items
+    Submit(submit::Submit),
+    /// 提交更正 Submit a new revision of an item
+    Revise(submit::Revise),
+    /// 签发 Approve an item
+    Approve(approve::Approve),
+    /// 看某个渠道会显示什么 Write what a channel would show
+    Preview(preview::Preview),
+    /// 哪条在哪里 What is where
+    Status(status::Status),
+    /// 一条信息的每次尝试 Every attempt of an item
+    Show(show::Show),
+    /// 渠道:列出、检查、暂停、恢复 Channels: list, check, pause, resume
+    Channels(channels::Channels),
+    /// 再试一次没有发成的投递 Try a failed delivery again
+    Retry(person::Retry),
+    /// 人工核实的结果 What a person saw on the platform
+    Confirm(person::Confirm),
+    /// 从所有渠道撤下 Take an item down everywhere
+    Withdraw(person::Withdraw),
+    /// 定期发布 Schedules, their next and last runs
+    Schedules,
+    /// 审计日志 The audit log
+    Audit(audit::Audit),
+    /// 只运行模拟平台 Run the played platforms alone
+    Sandbox(sandbox::Sandbox),
+}
+
+/// Why a command did not do it: the sentence for stderr.
+#[derive(Debug)]
+struct Failed(String);
+
+impl<E: std::fmt::Display> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
+
+type Done = Result<ExitCode, Failed>;
+
+/// Exit codes: 0 done, 1 not done, 2 wrong usage (clap's).
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("lubu: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let done = runtime.block_on(run(cli));
+    // A blocking read of a dead network folder must not hold the exit.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    match done {
+        Ok(code) => code,
+        Err(Failed(why)) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Done {
+    let common = &cli.common;
+    match cli.command {
+        Command::Serve => serve::run(common).await,
+        Command::Demo(demo) => demo.run().await,
+        Command::Init(init) => init.run(),
+        Command::Config(command) => command.run(common),
+        Command::Submit(submit) => submit.run(common).await,
+        Command::Revise(revise) => revise.run(common).await,
+        Command::Approve(approve) => approve.run(common).await,
+        Command::Preview(preview) => preview.run(common).await,
+        Command::Status(status) => status.run(common).await,
+        Command::Show(show) => show.run(common).await,
+        Command::Channels(channels) => channels.run(common).await,
+        Command::Retry(retry) => retry.run(common).await,
+        Command::Confirm(confirm) => confirm.run(common).await,
+        Command::Withdraw(withdraw) => withdraw.run(common).await,
+        Command::Schedules => schedules::run(common).await,
+        Command::Audit(audit) => audit.run(common),
+        Command::Sandbox(sandbox) => sandbox.run().await,
+    }
+}
+
+impl Common {
+    /// The file named, or `$LUBU_CONFIG`, or `lubu.toml` here.
+    fn config_path(&self) -> PathBuf {
+        self.config
+            .clone()
+            .or_else(|| std::env::var_os("LUBU_CONFIG").map(PathBuf::from))
+            .unwrap_or_else(|| PathBuf::from("lubu.toml"))
+    }
+
+    fn load(&self) -> Result<lubu::config::Config, Failed> {
+        lubu::config::load(&self.config_path(), &lubu_channels::registry::adapters())
+            .map_err(Failed::from)
+    }
+}
+
+/// Prints a value as JSON.
+fn print_json(value: &impl serde::Serialize) -> Result<(), Failed> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
+/// Who is at the keyboard, where a command does not say.
+fn me() -> String {
+    std::env::var("USER").unwrap_or_else(|_| "cli".to_owned())
+}

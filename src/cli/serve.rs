@@ -1,0 +1,24 @@
+//! `lubu serve`.
+
+use std::process::ExitCode;
+
+use lubu::{daemon, telemetry};
+
+use super::{Common, Done};
+
+pub async fn run(common: &Common) -> Done {
+    let config = common.load()?;
+    telemetry::logs(config.daemon.log);
+    let daemon = daemon::start(config).await?;
+    let door = daemon
+        .address
+        .map_or_else(|| "the socket alone".into(), |at| format!("http://{at}"));
+    tracing::info!("ready; listening on {door}");
+    // Without systemd there is nobody to tell.
+    let _nobody = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    daemon::told_to_stop().await?;
+    tracing::info!("stopping");
+    let _nobody = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    daemon.stop().await;
+    Ok(ExitCode::SUCCESS)
+}

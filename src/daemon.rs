@@ -1,0 +1,339 @@
+//! The daemon: opens the store, starts the lanes, listens, and stops in order.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use lubu_channels::Words;
+use lubu_channels::kit::http::Http;
+use tokio::net::{TcpListener, UnixListener};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::{Real, Time};
+use crate::config::{ChannelConfig, Config};
+use crate::engine::{Bench, Dice, Engine, Shared, Shelf};
+use crate::http::{self, App};
+use crate::ids::ChannelNo;
+use crate::model::policy::{Policy, Tuning};
+use crate::service::Service;
+use crate::store::local::Local;
+use crate::store::{Act, Answer, Rules, Store, StoreError};
+use crate::{inbox, telemetry};
+
+/// A running daemon.
+#[derive(Debug)]
+pub struct Daemon {
+    pub service: Arc<Service>,
+    /// Where TCP is listened on, when it is.
+    pub address: Option<std::net::SocketAddr>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Why it did not start: a sentence, in both languages.
+#[derive(Debug, Clone)]
+pub struct NotStarted(pub Words);
+
+impl std::fmt::Display for NotStarted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}\n{}", self.0.zh, self.0.en)
+    }
+}
+
+impl std::error::Error for NotStarted {}
+
+impl From<StoreError> for NotStarted {
+    fn from(error: StoreError) -> Self {
+        Self(error.words())
+    }
+}
+
+fn cannot(what: &str, what_zh: &str, error: &impl std::fmt::Display) -> NotStarted {
+    NotStarted(Words::new(
+        format!("{what_zh}失败:{error}"),
+        format!("failed to {what}: {error}"),
+    ))
+}
+
+/// Starts everything and returns once it is ready for work.
+pub async fn start(config: Config) -> Result<Daemon, NotStarted> {
+    let time: Arc<dyn Time> = Arc::new(Real);
+    let rules = Rules::default();
+    let store = open(&config, Arc::clone(&time), rules.clone()).await?;
+    let store: Arc<dyn Store> = Arc::new(store);
+    let names = register(store.as_ref(), &config.channels).await?;
+    let policies = policies(&config.channels, &names);
+    rules.replace(policies.clone());
+    let stop = CancellationToken::new();
+    let http = Http::new(&config.http)
+        .map_err(|error| cannot("start the HTTP client", "启动 HTTP 客户端", &error))?;
+    let guarded = Http::guarded(&config.http)
+        .map_err(|error| cannot("start the HTTP client", "启动 HTTP 客户端", &error))?;
+    let shared = Arc::new(Shared {
+        store: Arc::clone(&store),
+        http: Arc::new(http),
+        time: Arc::clone(&time),
+        shelf: Shelf::default(),
+        dice: Dice::new(seed()),
+        stop: stop.clone(),
+    });
+    let benches = benches(&config.channels, &policies, &shared);
+    let engine = Engine::start(Arc::clone(&shared), benches).await?;
+    let config = Arc::new(config);
+    let service = Arc::new(Service {
+        config: Arc::clone(&config),
+        store,
+        engine,
+        time,
+        guarded: Arc::new(guarded),
+        names,
+    });
+    let tasks = TaskTracker::new();
+    let address = listen(&config, &service, &stop, &tasks).await?;
+    serve_sites(&config, &stop, &tasks).await?;
+    if let Some(folder) = &config.daemon.inbox {
+        tasks.spawn(inbox::watch(
+            Arc::clone(&service),
+            folder.clone(),
+            stop.clone(),
+        ));
+    }
+    tasks.spawn(run_schedules(Arc::clone(&service), stop.clone()));
+    Ok(Daemon {
+        service,
+        address,
+        stop,
+        tasks,
+    })
+}
+
+async fn open(config: &Config, time: Arc<dyn Time>, rules: Rules) -> Result<Local, NotStarted> {
+    let folder = config.daemon.data.clone();
+    if let Some(parent) = folder.parent() {
+        std::fs::create_dir_all(parent)
+            .map_err(|error| cannot("make the data folder", "建立数据目录", &error))?;
+    }
+    let opening = tokio::task::spawn_blocking(move || {
+        let clock: Arc<dyn lubu_channels::Clock> = time as _;
+        Local::open(&folder, clock, rules)
+    });
+    let opened = opening
+        .await
+        .map_err(|error| cannot("open the store", "打开存储", &error))?;
+    let (store, opened) =
+        opened.map_err(|error| NotStarted(Words::new(error.zh(), format!("failed to {error}"))))?;
+    if let Some(rebuilt) = &opened.rebuilt {
+        tracing::warn!(
+            "the state was rebuilt from the journal ({rebuilt:?}), {} acts",
+            opened.replayed
+        );
+    }
+    if let Some(cut) = &opened.cut {
+        tracing::warn!("an unfinished end of the journal was set aside: {cut:?}");
+    }
+    if opened.restored_copy {
+        return Err(NotStarted(Words::new(
+            "数据目录是复制或恢复来的,为避免重复发布,拒绝启动。请改用原目录。",
+            "this data folder was copied or restored; to publish nothing twice lubu does not start on it. Use the original folder.",
+        )));
+    }
+    Ok(store)
+}
+
+/// Every configured channel's number in this store.
+async fn register(
+    store: &dyn Store,
+    channels: &[ChannelConfig],
+) -> Result<Vec<(ChannelNo, String)>, StoreError> {
+    let mut names = Vec::new();
+    for config in channels {
+        let act = Act::Register {
+            name: config.name.clone(),
+            adapter: config.adapter.clone(),
+            account: config.channel.caps().account.clone(),
+        };
+        if let Answer::Channel(number) = store.act(act).await? {
+            names.push((number, config.name.clone()));
+        }
+    }
+    Ok(names)
+}
+
+fn policies(channels: &[ChannelConfig], names: &[(ChannelNo, String)]) -> Vec<Policy> {
+    let number = |name: &String| {
+        names
+            .iter()
+            .find(|(_, known)| known == name)
+            .map(|(no, _)| *no)
+    };
+    let policy = |config: &ChannelConfig| {
+        let tuning = Tuning {
+            backoff: config.backoff.clone(),
+            on_correction: config.on_correction,
+            after: config.after.iter().filter_map(number).collect(),
+            concurrency: config.concurrency,
+            rate: config.rate,
+        };
+        let caps = config.channel.caps();
+        number(&config.name).map(|no| Policy::new(no, &config.name, &config.adapter, caps, tuning))
+    };
+    channels.iter().filter_map(policy).collect()
+}
+
+fn benches(channels: &[ChannelConfig], policies: &[Policy], shared: &Arc<Shared>) -> Vec<Bench> {
+    channels
+        .iter()
+        .filter_map(|config| {
+            let policy = policies
+                .iter()
+                .find(|policy| policy.name == config.name)?
+                .clone();
+            Some(Bench {
+                channel: Arc::clone(&config.channel),
+                policy,
+                call_within: config.call_within,
+                shared: Arc::clone(shared),
+            })
+        })
+        .collect()
+}
+
+async fn listen(
+    config: &Config,
+    service: &Arc<Service>,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) -> Result<Option<std::net::SocketAddr>, NotStarted> {
+    let app = App {
+        service: Arc::clone(service),
+        metrics: telemetry::metrics(),
+    };
+    let socket = bind_socket(&config.daemon.socket)
+        .map_err(|error| cannot("listen on the socket", "监听本机套接字", &error))?;
+    serve(socket, http::socket(app.clone()), stop, tasks);
+    let Some(address) = config.daemon.listen else {
+        return Ok(None);
+    };
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        NotStarted(Words::new(
+            format!("监听 {address} 失败:{error}。端口可能被占用,请改 [daemon] listen。"),
+            format!("failed to listen on {address}: {error}; change [daemon] listen."),
+        ))
+    })?;
+    let bound = listener.local_addr().ok();
+    serve(listener, http::tcp(app), stop, tasks);
+    Ok(bound)
+}
+
+/// The socket of a process that is gone is replaced; the store's lock has excluded a living one.
+fn bind_socket(path: &Path) -> io::Result<UnixListener> {
+    use std::os::unix::fs::PermissionsExt as _;
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+fn serve<L>(listener: L, router: Router, stop: &CancellationToken, tasks: &TaskTracker)
+where
+    L: axum::serve::Listener,
+    L::Addr: std::fmt::Debug,
+{
+    let stop = stop.clone();
+    tasks.spawn(async move {
+        let ended = axum::serve(listener, router)
+            .with_graceful_shutdown(stop.cancelled_owned())
+            .await;
+        if let Err(error) = ended {
+            tracing::error!("a listener ended: {error}");
+        }
+    });
+}
+
+/// Sites of the office's own that the configuration asks to serve from here.
+async fn serve_sites(
+    config: &Config,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) -> Result<(), NotStarted> {
+    for channel in &config.channels {
+        let Some(pages) = channel.channel.pages() else {
+            continue;
+        };
+        let Some(address) = pages.listen() else {
+            continue;
+        };
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            NotStarted(Words::new(
+                format!("渠道 {} 监听 {address} 失败:{error}。", channel.name),
+                format!(
+                    "channel {}: failed to listen on {address}: {error}.",
+                    channel.name
+                ),
+            ))
+        })?;
+        tracing::info!(
+            channel = channel.name,
+            "{} is served on http://{address}",
+            channel.name
+        );
+        serve(listener, pages.router(), stop, tasks);
+    }
+    Ok(())
+}
+
+async fn run_schedules(service: Arc<Service>, stop: CancellationToken) {
+    loop {
+        let next = service.run_due().await;
+        // Looked at every minute too: a clock that was set must not delay a run for days.
+        let minute = service.time.now() + Duration::from_mins(1);
+        let at = next.map_or(minute, |next| next.min(minute));
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = service.time.sleep_until(at) => {}
+        }
+    }
+}
+
+fn seed() -> u64 {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    std::collections::hash_map::RandomState::new()
+        .build_hasher()
+        .finish()
+}
+
+impl Daemon {
+    /// Stops in order: no new work, running steps finish, the store makes its checkpoint.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        let within = self.service.config.daemon.stop_within;
+        self.service.engine.stop(within).await;
+        self.tasks.close();
+        if tokio::time::timeout(Duration::from_secs(3), self.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some connections were still open at the stop");
+        }
+        self.service.store.close().await;
+        drop(std::fs::remove_file(&self.service.config.daemon.socket));
+    }
+}
+
+/// Waits for SIGTERM or SIGINT.
+pub async fn told_to_stop() -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    Ok(())
+}

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use crate::contract::{Caps, UpdateBy};
 
-pub use peer::{Answer, Matching, Peer, Trick, reply};
+pub use peer::{Answer, ECHO, Matching, Peer, Trick, reply};
 pub use rig::{Album, Rig, stretched};
 pub use world::{Broken, Ended, Outcome, World, claim};
 

@@ -17,6 +17,9 @@ pub mod sample;
 mod trouble;
 mod world;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use crate::contract::{Caps, UpdateBy};

@@ -10,5 +10,6 @@ pub mod contract;
 pub mod kit;
 pub mod registry;
 pub mod wechat;
+pub mod weibo;
 
 pub use contract::*;

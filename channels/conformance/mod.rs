@@ -17,11 +17,14 @@ pub mod sample;
 mod trouble;
 mod world;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use crate::contract::{Caps, UpdateBy};
 
-pub use peer::{Answer, Matching, Peer, Trick, reply};
+pub use peer::{Answer, ECHO, Matching, Peer, Trick, reply};
 pub use rig::{Album, Rig, stretched};
 pub use world::{Broken, Ended, Outcome, World, claim};
 

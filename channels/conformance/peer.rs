@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderValue};
 
-use crate::contract::{Clock, Reply, Request, Timestamp, Transport, Trouble};
+use crate::contract::{Body, Clock, Reply, Request, Timestamp, Transport, Trouble};
 
 /// Plays the platform: a request and the time, a reply.
 pub type Answer = Box<dyn Fn(&Request, Timestamp) -> Reply + Send + Sync>;
@@ -37,9 +37,12 @@ pub enum Trick {
     Redirect,
     /// The platform did it; the answer is larger than the cap.
     TooLarge,
-    /// The platform did not see it; this is the answer.
+    /// The platform did not see it; this is the answer. [`ECHO`] in it becomes the request itself.
     Instead(Reply),
 }
+
+/// Stands in the body of [`Trick::Instead`] for the whole request, its token and all.
+pub const ECHO: &str = "{echo}";
 
 struct Armed {
     matching: Matching,
@@ -133,13 +136,49 @@ impl Transport for Peer {
             }
             Some(Trick::NotSent) => Err(Trouble::NotSent("connection refused".into())),
             Some(Trick::LostNotApplied) => Err(Trouble::Lost("connection reset".into())),
-            Some(Trick::Instead(reply)) => Ok(reply),
+            Some(Trick::Instead(reply)) => Ok(echoed(reply, &request)),
             Some(applied) => {
                 let _unseen = play();
                 broken(applied, request.cap)
             }
         }
     }
+}
+
+/// Platforms do repeat what they were sent, in their errors.
+fn echoed(mut reply: Reply, request: &Request) -> Reply {
+    let body = String::from_utf8_lossy(&reply.body).into_owned();
+    if body.contains(ECHO) {
+        reply.body = body.replace(ECHO, &told(request)).into_bytes();
+    }
+    reply
+}
+
+/// Address, headers and text of a request, without anything that would break a JSON string.
+fn told(request: &Request) -> String {
+    let mut text = request.url.clone();
+    for (name, value) in &request.headers {
+        text.push_str(&format!(" {name}={value}"));
+    }
+    match &request.body {
+        Body::Empty => {}
+        Body::Bytes { bytes, .. } => text.push_str(&String::from_utf8_lossy(bytes)),
+        Body::Multipart(parts) => {
+            for part in parts.iter().filter(|part| part.file.is_none()) {
+                text.push_str(&format!(" {}=", part.name));
+                text.push_str(&String::from_utf8_lossy(&part.bytes));
+            }
+        }
+    }
+    text.chars()
+        .map(|c| {
+            if c.is_control() || "\"\\".contains(c) {
+                ' '
+            } else {
+                c
+            }
+        })
+        .collect()
 }
 
 fn broken(trick: Trick, cap: usize) -> Result<Reply, Trouble> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Make;
-use super::peer::{Trick, reply};
+use super::peer::{ECHO, Trick, reply};
 use super::world::{Broken, Outcome, World, claim};
 use crate::contract::{Clock, Effect, Failure, Fate, Receipt, Step, Target, Truth};
 
@@ -285,19 +285,19 @@ pub async fn a_broken_look_is_no_proof_of_absence(make: Make<'_>) -> Outcome {
     Ok(())
 }
 
-/// The platform echoes everything it knows, in refusals and in garbage; nothing of it is repeated.
+/// The platform repeats the request, token and all, in refusals and in garbage; nobody else does.
 pub async fn secrets_are_in_no_answer(make: Make<'_>) -> Outcome {
-    let echo = |world: &World| format!("rejected {}", world.rig.secrets().join(" "));
-    let mut told = Vec::new();
     let mut world = World::new(make())?;
     world.check().await;
     world.publish().await?;
-    let refusal = world.rig.refusal(&echo(&world));
-    let mut tricks = vec![Trick::Garbage(echo(&world)), Trick::Status(500)];
-    tricks.extend(refusal.map(Trick::Instead));
     let secrets = world.rig.secrets();
     claim(!secrets.is_empty(), || "the rig names no secret".into())?;
-    told.extend(world.said());
+    let mut told = world.said();
+    let mut tricks = vec![
+        Trick::Instead(reply(200, ECHO)),
+        Trick::Instead(reply(500, ECHO)),
+    ];
+    tricks.extend(world.rig.refusal(ECHO).map(Trick::Instead));
     for trick in tricks {
         for trial in at_every_step(make, &trick, On::Change).await? {
             told.extend(trial.world.said());

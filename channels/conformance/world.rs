@@ -189,6 +189,10 @@ impl World {
                 Ok(step) => step,
                 Err(ended) => return Ok(Some(ended)),
             };
+            let publishes = self.job.goal == Goal::Withdraw && step.effect == Effect::Public;
+            claim(!publishes, || {
+                format!("a withdrawal runs the public step {}", step.name)
+            })?;
             self.advance(Duration::from_secs(1));
             self.run_step(&step, false).await?;
         }

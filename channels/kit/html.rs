@@ -55,6 +55,15 @@ pub fn with_images(html: &str, place: impl Fn(&str) -> Option<String>) -> String
     rewrite_str(html, settings).unwrap_or_default()
 }
 
+/// Puts a fragment of our own in the place of every image.
+pub fn instead_of_images(html: &str, fragment: &str) -> String {
+    let settings = Settings::new().append_element_content_handler(element!("img", |el| {
+        el.replace(fragment, ContentType::Html);
+        Ok(())
+    }));
+    rewrite_str(html, settings).unwrap_or_default()
+}
+
 /// Takes elements out with everything in them.
 pub fn without(html: &str, selector: &str) -> String {
     let settings = Settings::new().append_element_content_handler(element!(selector, |el| {

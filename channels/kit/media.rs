@@ -206,12 +206,19 @@ pub fn plain_cover(
     ground: [u8; 3],
     rule: [u8; 3],
 ) -> Result<DraftMedia, BadImage> {
-    let (top, bottom) = (height * 7 / 10, height * 7 / 10 + (height / 60).max(1));
+    let across = |from: u32, to: u32, colour: [u8; 3]| colour.repeat((to - from) as usize);
     let (left, right) = (width / 12, width / 3);
-    let picture = RgbImage::from_fn(width, height, |x, y| {
-        let on_rule = (top..bottom).contains(&y) && (left..right).contains(&x);
-        image::Rgb(if on_rule { rule } else { ground })
-    });
+    let plain = across(0, width, ground);
+    let ruled = [
+        across(0, left, ground),
+        across(left, right, rule),
+        across(right, width, ground),
+    ];
+    let ruled = ruled.concat();
+    let rule_at = height * 7 / 10..height * 7 / 10 + (height / 60).max(1);
+    let rows = (0..height).map(|y| if rule_at.contains(&y) { &ruled } else { &plain });
+    let pixels: Vec<u8> = rows.flatten().copied().collect();
+    let picture = RgbImage::from_raw(width, height, pixels).ok_or(BadImage::Damaged)?;
     Ok(named(jpeg(&picture, LADDER[0])?, "jpg", "image/jpeg"))
 }
 

@@ -122,7 +122,7 @@ impl Desk<'_> {
         if let Some(reference) = document.cover.as_ref().or(document.images.first()) {
             return self.fitted(reference, "cover").unwrap_or_default();
         }
-        let fitted = media::fit(&self.settings.default_cover, &self.settings.image);
+        let fitted = Ok(self.settings.default_cover.clone());
         self.keep(fitted, "cover", "default_cover")
             .unwrap_or_default()
     }
@@ -237,7 +237,7 @@ impl Desk<'_> {
             let words = Words::new(
                 format!("微信收不下《{title}》：{zh} {actual} 字，上限 {limit} 字。{advice_zh}"),
                 format!(
-                    "WeChat cannot take “{title}”: its {en} has {actual}, the limit is {limit}. {advice_en}"
+                    "WeChat cannot take “{title}”： its {en} has {actual}, the limit is {limit}. {advice_en}"
                 ),
             );
             self.findings

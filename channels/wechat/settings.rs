@@ -4,18 +4,19 @@
 //! differ, the smaller of the two. Figures are settings because accounts differ and the platform
 //! changes them without notice.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use crate::contract::{Entry, Problem, Quota, Secret, Window};
-use crate::kit::media::{self, Wish};
+use crate::contract::{DraftMedia, Entry, Problem, Quota, Secret, Window};
+use crate::kit::media::{self, BadImage, Wish};
 use crate::kit::settings::Reader;
 
 /// How an article gets out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// 发布: a permanent page, not pushed to followers.
+    /// 发布： a permanent page, not pushed to followers.
     Publish,
-    /// 群发: pushed to followers.
+    /// 群发： pushed to followers.
     Mass,
     /// The article waits in the draft box; a person presses publish.
     Draft,
@@ -26,7 +27,7 @@ pub enum Mode {
 enum AccountType {
     /// 公众号 (formerly 订阅号): one mass send a day.
     Subscription,
-    /// 服务号: four mass sends a month.
+    /// 服务号： four mass sends a month.
     Service,
 }
 
@@ -43,7 +44,7 @@ pub struct Settings {
     /// `gather`, default 1: documents in one post.
     pub gather: u8,
     /// `default_cover`, a file; default a plain picture.
-    pub default_cover: Vec<u8>,
+    pub default_cover: DraftMedia,
     /// `open_comment`, default false.
     pub open_comment: bool,
     /// `fans_only_comment`, default false.
@@ -85,6 +86,10 @@ const COVER: (u32, u32) = (900, 383);
 const BLUE: [u8; 3] = [0x0b, 0x4a, 0x8f];
 const RED: [u8; 3] = [0x9f, 0x1d, 0x1d];
 
+/// A constant, made once because encoding it takes a while.
+static PLAIN: LazyLock<Result<DraftMedia, BadImage>> =
+    LazyLock::new(|| media::plain_cover(COVER.0, COVER.1, BLUE, RED));
+
 impl Settings {
     pub fn read(entry: &Entry<'_>) -> Result<Self, Vec<Problem>> {
         let mut read = Reader::new(entry);
@@ -98,6 +103,7 @@ impl Settings {
             ("service", AccountType::Service),
         ];
         let account_type = read.choice("account_type", &types, AccountType::Subscription);
+        let image = read.nested("image", image);
         let settings = Self {
             api: read.base_url("api", Some("https://api.weixin.qq.com")),
             app_id: read.required("app_id"),
@@ -105,13 +111,13 @@ impl Settings {
             mode: read.choice("mode", &modes, Mode::Publish),
             author: read.text_or("author", entry.publisher),
             gather: u8::try_from(read.count("gather", 1, 1..=8)).unwrap_or(1),
-            default_cover: default_cover(&mut read, entry),
+            default_cover: default_cover(&mut read, entry, &image),
             open_comment: read.flag("open_comment", false),
             fans_only_comment: read.flag("fans_only_comment", false),
             tag_id: Some(read.count("tag_id", 0, 0..=u64::from(u32::MAX))).filter(|tag| *tag > 0),
             repeat_when_absent: read.flag("repeat_when_absent", false),
             limits: read.nested("limits", limits),
-            image: read.nested("image", image),
+            image,
             quotas: read.nested("quotas", |read| quotas(read, account_type)),
             settle: read.duration("settle", minutes(10)),
             unknown_plan: read.plan("unknown_plan", &[10, 25, 60, 240].map(minutes)),
@@ -184,18 +190,21 @@ fn quotas(read: &mut Reader<'_>, account_type: AccountType) -> Vec<Quota> {
         .collect()
 }
 
-fn default_cover(read: &mut Reader<'_>, entry: &Entry<'_>) -> Vec<u8> {
-    let plain = || media::plain_cover(COVER.0, COVER.1, BLUE, RED).map(|cover| cover.bytes);
-    let Some(path) = read.text("default_cover") else {
-        return plain().unwrap_or_default();
+fn default_cover(read: &mut Reader<'_>, entry: &Entry<'_>, wish: &Wish) -> DraftMedia {
+    let cover = match read.text("default_cover") {
+        None => PLAIN.clone(),
+        Some(path) => {
+            let bytes = std::fs::read(entry.base.join(&path)).unwrap_or_default();
+            media::fit(&bytes, wish)
+        }
     };
-    let bytes = std::fs::read(entry.base.join(&path)).unwrap_or_default();
-    if !matches!(media::sniff(&bytes), Some(mime) if mime.starts_with("image/")) {
+    cover.unwrap_or_else(|bad| {
+        let why = bad.words();
         read.problem(
             "default_cover",
-            format!("“{path}”读不到，或不是图片。"),
-            format!("`{path}` cannot be read or is no image."),
+            format!("这个文件不能作封面：{}。", why.zh),
+            format!("this file cannot be a cover: {}.", why.en),
         );
-    }
-    bytes
+        DraftMedia::new(String::new(), String::new(), Vec::new())
+    })
 }

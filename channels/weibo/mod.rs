@@ -25,9 +25,9 @@ use chrono::TimeDelta;
 use self::settings::{Mode, Settings};
 use self::wire::Api;
 use crate::contract::{
-    Call, Caps, Channel, Document, Draft, Effect, Entry, Evidence, Failure, Fate, Finding, Goal,
-    Health, Job, Kind, Limit, LookCaps, Media, Next, Pages, Problem, Reach, Receipt, Sighting,
-    Step, Target, Timestamp, Unit, UpdateBy, WithdrawBy, Words,
+    Call, Caps, Channel, Cost, Document, Draft, Effect, Entry, Evidence, Failure, Fate, Finding,
+    Goal, Health, Job, Kind, Limit, LookCaps, Media, Next, Pages, Problem, Reach, Receipt,
+    Sighting, Step, Target, Timestamp, Unit, UpdateBy, WithdrawBy, Words,
 };
 use crate::kit::json;
 
@@ -71,6 +71,10 @@ fn caps(settings: &Settings) -> Caps {
             settle: settings.settle,
             unknown_plan: settings.unknown_plan.clone(),
             review_plan: settings.review_plan.clone(),
+            costs: vec![Cost {
+                quota: "calls".to_owned(),
+                units: 1,
+            }],
         },
         reviews: true,
         repeat_when_absent: settings.repeat_when_absent,

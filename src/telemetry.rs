@@ -25,6 +25,22 @@ pub fn logs(format: LogFormat) {
     };
 }
 
+/// The same to a file, for a command whose screen belongs to people.
+pub fn logs_to(path: &std::path::Path) -> std::io::Result<()> {
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)?;
+    let filter = EnvFilter::try_from_env("LUBU_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let _already = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_ansi(false)
+        .with_writer(std::sync::Mutex::new(file))
+        .try_init();
+    Ok(())
+}
+
 /// Figures for `/metrics`; `None` when this process has a recorder already.
 pub fn metrics() -> Option<PrometheusHandle> {
     PrometheusBuilder::new().install_recorder().ok()

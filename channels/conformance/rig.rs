@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::contract::{
-    Channel, Document, Limit, Media, MediaBytes, Problem, Reply, Request, Timestamp, Unit,
+    Channel, Document, Limit, Media, MediaBytes, Problem, Reply, Request, ResolveSecret, Secret,
+    Timestamp, Unit, Words,
 };
 
 /// One adapter under test. A fresh one, with an empty platform, is made for every trial.
@@ -55,6 +56,17 @@ pub struct Album(pub BTreeMap<String, MediaBytes>);
 impl Media for Album {
     fn get(&self, hash: &str) -> Option<MediaBytes> {
         self.0.get(hash).cloned()
+    }
+}
+
+/// Takes a secret as it stands in the table, for rigs.
+#[derive(Debug, Clone, Copy)]
+pub struct Literal;
+
+impl ResolveSecret for Literal {
+    fn resolve(&self, key: &str, value: &toml::Value) -> Result<Secret, Problem> {
+        let text = value.as_str().map(Secret::new);
+        text.ok_or_else(|| Problem::new(key, Words::new("读不到。", "cannot be read.")))
     }
 }
 

@@ -27,7 +27,7 @@ pub trait Rig: Send + Sync {
     /// Whether a request would change something on the platform.
     fn changes(&self, request: &Request) -> bool;
 
-    /// How many copies readers can see now.
+    /// How many copies readers can see now; a notice in the place of one is none.
     fn copies(&self) -> usize;
 
     /// The platform finishes what it has accepted: review, replication.
@@ -42,7 +42,8 @@ pub trait Rig: Send + Sync {
     /// Others post so much that a look which sees only the newest rows sees nothing else.
     fn crowd(&self, now: Timestamp);
 
-    /// Everything that must never be seen in an answer, tokens issued later included.
+    /// Everything that must never be seen in an answer, tokens issued later included. Empty for
+    /// channels that know none.
     fn secrets(&self) -> Vec<String>;
 
     /// A documented refusal under a success status, quoting `said`, if the platform has such.

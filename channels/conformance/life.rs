@@ -207,5 +207,6 @@ async fn withdraw(world: &mut World) -> Outcome {
         verdict,
         Verdict::Removed(_) | Verdict::Absent | Verdict::Notice
     );
+    let gone = gone || world.only_a_person_sees(&verdict);
     claim(gone, || format!("after the withdrawal it is {verdict:?}"))
 }

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use crate::contract::{Caps, UpdateBy};
 
 pub use peer::{Answer, ECHO, Matching, Peer, Trick, reply};
-pub use rig::{Album, Rig, stretched};
+pub use rig::{Album, Literal, Rig, stretched};
 pub use world::{Broken, Ended, Outcome, World, claim};
 
 /// Makes a fresh rig with an empty platform.

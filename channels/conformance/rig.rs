@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::contract::{
-    Channel, Document, Limit, Media, MediaBytes, Problem, Reply, Request, Timestamp, Unit,
+    Channel, Document, Limit, Media, MediaBytes, Problem, Reply, Request, ResolveSecret, Secret,
+    Timestamp, Unit, Words,
 };
 
 /// One adapter under test. A fresh one, with an empty platform, is made for every trial.
@@ -26,7 +27,7 @@ pub trait Rig: Send + Sync {
     /// Whether a request would change something on the platform.
     fn changes(&self, request: &Request) -> bool;
 
-    /// How many copies readers can see now.
+    /// How many copies readers can see now; a notice in the place of one is none.
     fn copies(&self) -> usize;
 
     /// The platform finishes what it has accepted: review, replication.
@@ -41,7 +42,8 @@ pub trait Rig: Send + Sync {
     /// Others post so much that a look which sees only the newest rows sees nothing else.
     fn crowd(&self, now: Timestamp);
 
-    /// Everything that must never be seen in an answer, tokens issued later included.
+    /// Everything that must never be seen in an answer, tokens issued later included. Empty for
+    /// channels that know none.
     fn secrets(&self) -> Vec<String>;
 
     /// A documented refusal under a success status, quoting `said`, if the platform has such.
@@ -55,6 +57,17 @@ pub struct Album(pub BTreeMap<String, MediaBytes>);
 impl Media for Album {
     fn get(&self, hash: &str) -> Option<MediaBytes> {
         self.0.get(hash).cloned()
+    }
+}
+
+/// Takes a secret as it stands in the table, for rigs.
+#[derive(Debug, Clone, Copy)]
+pub struct Literal;
+
+impl ResolveSecret for Literal {
+    fn resolve(&self, key: &str, value: &toml::Value) -> Result<Secret, Problem> {
+        let text = value.as_str().map(Secret::new);
+        text.ok_or_else(|| Problem::new(key, Words::new("读不到。", "cannot be read.")))
     }
 }
 

@@ -11,8 +11,8 @@ use chrono::TimeDelta;
 use super::peer::{Peer, Trick};
 use super::rig::Rig;
 use crate::contract::{
-    Call, Caps, Channel, Clock, Copy, Effect, Failure, Fate, Goal, Job, Manual, Next, Progress,
-    Receipt, Sighting, Step, Subject, Target, Timestamp, Truth, Verdict,
+    Call, Caps, Channel, Clock, Copy, Effect, Evidence, Failure, Fate, Goal, Job, Manual, Match,
+    Next, Progress, Receipt, Sighting, Step, Subject, Target, Timestamp, Truth, Verdict,
 };
 
 /// A claim that does not hold, and why.
@@ -267,7 +267,8 @@ impl World {
         let mut verdicts = Vec::new();
         for _ in 0..4 {
             let verdict = self.see().await?;
-            if matches!(verdict, Verdict::Live(_)) {
+            let live = matches!(verdict, Verdict::Live(Match::Same | Match::Unread));
+            if live || self.only_a_person_sees(&verdict) {
                 return Ok(());
             }
             verdicts.push(verdict);
@@ -275,6 +276,12 @@ impl World {
             self.rig.settle();
         }
         Err(Broken(format!("it is never seen live: {verdicts:?}")))
+    }
+
+    /// Where no look can see what readers see, not knowing is all that a look owes.
+    pub fn only_a_person_sees(&self, verdict: &Verdict) -> bool {
+        let unseen = matches!(verdict, Verdict::Reviewing | Verdict::CannotTell(_));
+        unseen && self.caps().look.evidence == Evidence::Person
     }
 
     /// Plays a trick on the next request that changes the platform.

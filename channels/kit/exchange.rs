@@ -4,7 +4,9 @@
 //! whose repeat is harmless is tried again; for any other step the outcome is unknown, whatever
 //! broke: the connection, the server, a gateway in between, or the answer itself.
 
-use crate::contract::{Effect, Failure, Fate, Kind, Reach, Reply, Timestamp, Trouble, Words};
+use crate::contract::{
+    Call, Effect, Failure, Fate, Kind, Reach, Reply, Request, Timestamp, Trouble, Words,
+};
 use crate::kit::retry_after::retry_after;
 
 /// What a step's trouble means once bytes may have left: `Again` where a repeat leaves the same
@@ -13,6 +15,31 @@ pub fn after_sending(effect: Effect, not_before: Option<Timestamp>) -> Fate {
     match effect {
         Effect::Read | Effect::Idempotent => Fate::Again { not_before },
         Effect::Staged | Effect::Keyed { .. } | Effect::Public => Fate::Unsure,
+    }
+}
+
+/// Sends one request of a step, within the call's time, and returns a reply that is the platform's
+/// to mean something by: 2xx or 4xx. Steps whose repeat would be seen get a connection of their own.
+pub async fn send(
+    platform: &Words,
+    effect: Effect,
+    call: &Call<'_>,
+    mut request: Request,
+) -> Result<Reply, Failure> {
+    if call.left().is_zero() {
+        return Err(lost(
+            platform,
+            effect,
+            &Trouble::NotSent("no time left".to_owned()),
+        ));
+    }
+    request.fresh = matches!(effect, Effect::Public | Effect::Keyed { .. });
+    request.within = request.within.min(call.left());
+    let sent = call.http.send(request).await;
+    let reply = sent.map_err(|trouble| lost(platform, effect, &trouble))?;
+    match broken(platform, effect, &reply, call.now()) {
+        Some(failure) => Err(failure),
+        None => Ok(reply),
     }
 }
 
@@ -177,6 +204,27 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[tokio::test]
+    async fn with_no_time_left_nothing_is_sent() {
+        let clock = std::sync::Arc::new(Manual::default());
+        let answer = Box::new(|_: &Request, _| crate::conformance::reply(200, "{}"));
+        let peer = crate::conformance::Peer::new(clock.clone(), answer);
+        let (deadline, dice) = (clock.now(), 0.5);
+        let call = Call {
+            deadline,
+            http: &peer,
+            clock,
+            dice,
+            repeat: false,
+        };
+        let request = Request::new(http::Method::POST, "https://x/");
+        let failure = send(&name(), Effect::Public, &call, request)
+            .await
+            .unwrap_err();
+        assert_eq!(failure.fate, Fate::Again { not_before: None });
+        assert!(peer.log().is_empty());
     }
 
     #[test]

@@ -10,11 +10,16 @@ use lol_html::{Settings, doc_text, element, rewrite_str};
 const BLOCKS: &str = "p,div,section,article,h1,h2,h3,h4,h5,h6,li,tr,blockquote,pre,figure,\
                       figcaption,table,ul,ol,dl,dt,dd,hr,br";
 
+/// Settings that read on where markup is odd: a fragment is never lost for its nesting.
+pub fn lenient<'h, 's>() -> Settings<'h, 's> {
+    Settings::new().with_strict(false)
+}
+
 /// What a reader sees of a fragment: blocks on lines of their own, entities resolved.
 pub fn text(html: &str) -> String {
     let seen = Rc::new(RefCell::new(String::new()));
     let (into, breaks) = (Rc::clone(&seen), Rc::clone(&seen));
-    let settings = Settings::new()
+    let settings = lenient()
         .append_element_content_handler(element!(BLOCKS, move |_el| {
             breaks.borrow_mut().push('\n');
             Ok(())
@@ -32,7 +37,7 @@ pub fn text(html: &str) -> String {
 /// The `src` of every image, in order.
 pub fn images(html: &str) -> Vec<String> {
     let seen = RefCell::new(Vec::new());
-    let settings = Settings::new().append_element_content_handler(element!("img", |el| {
+    let settings = lenient().append_element_content_handler(element!("img", |el| {
         let lazy = el.get_attribute("data-src");
         seen.borrow_mut()
             .push(el.get_attribute("src").or(lazy).unwrap_or_default());
@@ -44,7 +49,7 @@ pub fn images(html: &str) -> Vec<String> {
 
 /// Gives every image another `src`; those for which `place` knows none are taken out.
 pub fn with_images(html: &str, place: impl Fn(&str) -> Option<String>) -> String {
-    let settings = Settings::new().append_element_content_handler(element!("img", |el| {
+    let settings = lenient().append_element_content_handler(element!("img", |el| {
         let src = el.get_attribute("src").unwrap_or_default();
         match place(&src) {
             Some(new) => el.set_attribute("src", &new)?,
@@ -57,7 +62,7 @@ pub fn with_images(html: &str, place: impl Fn(&str) -> Option<String>) -> String
 
 /// Puts a fragment of our own in the place of every image.
 pub fn instead_of_images(html: &str, fragment: &str) -> String {
-    let settings = Settings::new().append_element_content_handler(element!("img", |el| {
+    let settings = lenient().append_element_content_handler(element!("img", |el| {
         el.replace(fragment, ContentType::Html);
         Ok(())
     }));
@@ -66,7 +71,7 @@ pub fn instead_of_images(html: &str, fragment: &str) -> String {
 
 /// Takes elements out with everything in them.
 pub fn without(html: &str, selector: &str) -> String {
-    let settings = Settings::new().append_element_content_handler(element!(selector, |el| {
+    let settings = lenient().append_element_content_handler(element!(selector, |el| {
         el.replace("", ContentType::Html);
         Ok(())
     }));
@@ -164,6 +169,16 @@ mod tests {
         let odd = "a<b> & \"c\" 'd' &amp; 末";
         assert_eq!(unescape(&escape(odd)), odd);
         assert_eq!(unescape("AT&T &nosuch; &#x4e00;&"), "AT&T &nosuch; 一&");
+    }
+
+    #[test]
+    fn odd_nesting_loses_no_text() {
+        let odd = "<p>甲<select><xmp>乙</xmp></select><table><select><textarea>丙</textarea>";
+        let text = text(&with_images(odd, |src| Some(src.to_owned())));
+        assert!(
+            text.contains('甲') && text.contains('乙') && text.contains('丙'),
+            "{text}"
+        );
     }
 
     #[test]

@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use super::article::Article;
 use super::settings::Mode;
 use super::wire::{Api, Load, is_gone};
-use super::{look, way};
+use super::{back, compare, copies, list, way};
 use crate::contract::{DraftMedia, Evidence};
 use crate::contract::{
     Failure, Fate, Job, Kind, Part, Progress, Receipt, Seen, Step, Timestamp, Verdict, Words,
 };
-use crate::kit::{html, json, text};
+use crate::kit::{html, json};
 
 /// Runs the step that [`way::next`] named.
 pub async fn perform(api: &Api<'_>, job: &Job, step: &Step) -> Result<Receipt, Failure> {
@@ -27,12 +27,12 @@ pub async fn perform(api: &Api<'_>, job: &Job, step: &Step) -> Result<Receipt, F
         "compare" => compare(api, job).await,
         "submit" => submit(api, job).await,
         "mass" => mass(api, job).await,
-        "unpublish" => unpublish(api, job, rest).await,
-        "recall" => recall(api, job, rest).await,
-        "find" => look::find(api, job).await,
-        "search" => look::search(api, job).await,
-        "discard" => discard(api, job).await,
-        "tidy" => tidy(api, job, rest).await,
+        "unpublish" => back::unpublish(api, job, rest).await,
+        "recall" => back::recall(api, job, rest).await,
+        "find" => copies::find(api, job).await,
+        "search" => copies::search(api, job).await,
+        "discard" => back::discard(api, job).await,
+        "tidy" => back::tidy(api, job, rest).await,
         _ => Err(bug(&format!("no step is called {name}"))),
     }
 }
@@ -45,7 +45,7 @@ fn bug(private: &str) -> Failure {
     Failure::new(Kind::Local, Fate::Never, words).private(private)
 }
 
-fn receipt(progress: Progress) -> Receipt {
+pub fn receipt(progress: Progress) -> Receipt {
     Receipt {
         progress,
         ..Receipt::default()
@@ -112,10 +112,7 @@ pub fn millis(at: Timestamp) -> String {
 fn filled(facts: &Progress, article: &Article) -> Option<Value> {
     let place = |src: &str| {
         let hash = src.strip_prefix("media:")?;
-        facts
-            .get(&format!("image/{hash}"))
-            .map(html::escape)
-            .map(|url| html::unescape(&url))
+        facts.get(&format!("image/{hash}")).map(ToOwned::to_owned)
     };
     let cover = facts.get(&format!("cover/{}", article.cover))?;
     Some(json!({
@@ -267,7 +264,7 @@ async fn compare(api: &Api<'_>, job: &Job) -> Result<Receipt, Failure> {
     for (subject, article) in way::articles(job) {
         let item = items.get(usize::from(subject.place));
         let wrong = item.map_or(Some("少了一篇".to_owned()), |item| {
-            difference(&article, item)
+            compare::difference(&article, item)
         });
         if let Some(wrong) = wrong {
             return Err(changed(&wrong));
@@ -280,8 +277,8 @@ async fn compare(api: &Api<'_>, job: &Job) -> Result<Receipt, Failure> {
 
 /// The draft left the box before it was read back.
 async fn after_hand(api: &Api<'_>, job: &Job, failure: Failure) -> Result<Receipt, Failure> {
-    if let Some(found) = look::published(api, job, None).await?.one() {
-        return Ok(receipt(look::adopted(job, &found)));
+    if let Some(found) = list::published(api, job, None).await?.one() {
+        return Ok(receipt(copies::adopted(job, &found)));
     }
     if api.settings.mode == Mode::Draft {
         return Ok(receipt(
@@ -299,45 +296,6 @@ fn changed(what: &str) -> Failure {
         ),
     );
     Failure::new(Kind::Content, Fate::Never, words)
-}
-
-/// What differs between what was sent and what the platform holds, if anything does.
-pub fn difference(sent: &Article, item: &Value) -> Option<String> {
-    let held = |key| text::one_line(json::text(item, key));
-    if held("title") != sent.title {
-        return Some(format!("标题成了“{}”", held("title")));
-    }
-    if held("author") != sent.author {
-        return Some(format!("作者成了“{}”", held("author")));
-    }
-    if !sent.digest.is_empty() && held("digest") != sent.digest {
-        return Some(format!("摘要成了“{}”", held("digest")));
-    }
-    let content = json::text(item, "content");
-    let (before, after) = (
-        html::images(&sent.content).len(),
-        html::images(content).len(),
-    );
-    if before != after {
-        return Some(format!("{before} 张图片成了 {after} 张"));
-    }
-    same_text(sent, content)
-        .then_some(())
-        .map_or(Some("正文文字变了".to_owned()), |()| None)
-}
-
-/// Whether two fragments read the same, white space aside.
-pub fn same_text(sent: &Article, content: &str) -> bool {
-    bare(&sent.content) == bare(content)
-}
-
-fn bare(fragment: &str) -> String {
-    let invisible =
-        |c: &char| c.is_whitespace() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{feff}');
-    html::text(fragment)
-        .chars()
-        .filter(|c| !invisible(c))
-        .collect()
 }
 
 async fn submit(api: &Api<'_>, job: &Job) -> Result<Receipt, Failure> {
@@ -416,67 +374,4 @@ async fn mass(api: &Api<'_>, job: &Job) -> Result<Receipt, Failure> {
         seen: reviewing(job),
         ..receipt(job.progress.clone().with("mass", id))
     })
-}
-
-/// Calls a removal, which succeeds too when there is nothing left to remove.
-async fn removed(api: &Api<'_>, path: &str, body: Value) -> Result<bool, Failure> {
-    match api.post(path, body).await {
-        Ok(_) => Ok(true),
-        Err(failure) if is_gone(&failure) => Ok(false),
-        Err(failure) => Err(failure),
-    }
-}
-
-async fn unpublish(api: &Api<'_>, job: &Job, rest: &str) -> Result<Receipt, Failure> {
-    let mut body = json!({ "article_id": job.progress.get("article").unwrap_or_default() });
-    if let Ok(place) = rest.parse::<u32>() {
-        body["index"] = json!(place + 1);
-    }
-    removed(api, "/cgi-bin/freepublish/delete", body).await?;
-    Ok(receipt(gone(job, rest)))
-}
-
-async fn recall(api: &Api<'_>, job: &Job, rest: &str) -> Result<Receipt, Failure> {
-    let id = job.progress.get("mass").unwrap_or_default();
-    let id = id.parse::<i64>().map_or_else(|_| json!(id), |id| json!(id));
-    let place = rest.parse::<u32>().map_or(0, |place| place + 1);
-    let body = json!({ "msg_id": id, "article_idx": place });
-    removed(api, "/cgi-bin/message/mass/delete", body).await?;
-    Ok(receipt(gone(job, rest)))
-}
-
-fn gone(job: &Job, rest: &str) -> Progress {
-    job.subjects
-        .iter()
-        .filter(|subject| rest.is_empty() || rest == subject.place.to_string())
-        .fold(job.progress.clone(), |facts, subject| {
-            facts.with(format!("gone/{}", subject.place), "owner")
-        })
-}
-
-async fn discard(api: &Api<'_>, job: &Job) -> Result<Receipt, Failure> {
-    let id = job.progress.get("draft").unwrap_or_default();
-    let there = removed(api, "/cgi-bin/draft/delete", json!({ "media_id": id })).await?;
-    let fact = if there { "discarded" } else { "missing" };
-    Ok(receipt(job.progress.clone().with(fact, "1")))
-}
-
-async fn tidy(api: &Api<'_>, job: &Job, hash: &str) -> Result<Receipt, Failure> {
-    const IN_USE: &str = "48005";
-    let id = job
-        .progress
-        .get(&format!("cover/{hash}"))
-        .unwrap_or_default();
-    let outcome = removed(
-        api,
-        "/cgi-bin/material/del_material",
-        json!({ "media_id": id }),
-    )
-    .await;
-    match outcome {
-        Err(failure) if failure.code.as_deref() != Some(IN_USE) => Err(failure),
-        _ => Ok(receipt(
-            job.progress.clone().with(format!("tidied/{hash}"), "1"),
-        )),
-    }
 }

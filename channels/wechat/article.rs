@@ -95,7 +95,13 @@ impl Desk<'_> {
             }
         }
         let body = html::with_images(&body, |src| places.get(src).cloned());
-        let content = markup::dressed(&text::without_controls(&body)) + &markup::tail(document);
+        let dressed = markup::dressed(&text::without_controls(&body));
+        let blank = html::text(&dressed).is_empty() && images.is_empty();
+        if blank || dressed.trim().is_empty() {
+            let words = Words::new("正文是空的。", "There is no text.");
+            self.findings.push(finding("body", None, words));
+        }
+        let content = dressed + &markup::tail(document);
         let author = document
             .overrides
             .get("author")
@@ -242,10 +248,6 @@ impl Desk<'_> {
             );
             self.findings
                 .push(finding(field, Some((limit, actual)), words));
-        }
-        if html::text(&article.content).is_empty() && article.images.is_empty() {
-            let words = Words::new("正文是空的。", "There is no text.");
-            self.findings.push(finding("body", None, words));
         }
     }
 }

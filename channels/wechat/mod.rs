@@ -9,7 +9,11 @@
 
 mod act;
 mod article;
+mod back;
+mod compare;
+mod copies;
 mod fate;
+mod list;
 mod look;
 mod markup;
 mod settings;

@@ -151,14 +151,8 @@ impl Api<'_> {
     }
 
     async fn send(&self, mut request: Request, effect: Effect) -> Result<Reply, Failure> {
-        request.fresh = matches!(effect, Effect::Public | Effect::Keyed { .. });
-        request.within = request.within.min(self.call.left());
         request.cap = LARGEST_REPLY;
-        let sent = self.call.http.send(request).await;
-        let reply = sent.map_err(|trouble| exchange::lost(&platform(), effect, &trouble))?;
-        if let Some(failure) = exchange::broken(&platform(), effect, &reply, self.call.now()) {
-            return Err(failure);
-        }
+        let reply = exchange::send(&platform(), effect, self.call, request).await?;
         if reply.status == 412 {
             let words = Words::new("微信不收没有长度的请求。", "WeChat wants a length.");
             return Err(Failure::new(Kind::Request, Fate::Never, words).code("412"));

@@ -96,15 +96,8 @@ impl Api<'_> {
         parts
     }
 
-    async fn exchange(&self, mut request: Request) -> Result<Answer, Failure> {
-        request.fresh = self.effect == Effect::Public;
-        request.within = request.within.min(self.call.left());
-        let sent = self.call.http.send(request).await;
-        let reply = sent.map_err(|trouble| exchange::lost(&platform(), self.effect, &trouble))?;
-        let now = self.call.now();
-        if let Some(failure) = exchange::broken(&platform(), self.effect, &reply, now) {
-            return Err(failure);
-        }
+    async fn exchange(&self, request: Request) -> Result<Answer, Failure> {
+        let reply = exchange::send(&platform(), self.effect, self.call, request).await?;
         let why = "no object, no error code";
         self.answer(&reply)
             .ok_or_else(|| exchange::unreadable(&platform(), self.effect, &reply, why))

@@ -6,10 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::{Value, json};
 
-use crate::conformance::{Album, Rig, reply, sample, stretched};
+use crate::conformance::{Album, Literal, Rig, reply, sample, stretched};
 use crate::contract::{
-    Body, Channel, Document, Entry, Limit, Media, Problem, Reply, Request, ResolveSecret, Secret,
-    Timestamp, Words,
+    Body, Channel, Document, Entry, Limit, Media, Problem, Reply, Request, Timestamp,
 };
 
 pub const APP_SECRET: &str = "wx-app-secret-0123456789";
@@ -41,15 +40,6 @@ pub struct Platform {
     mode: &'static str,
     pub state: Mutex<State>,
     album: Album,
-}
-
-pub struct Plain;
-
-impl ResolveSecret for Plain {
-    fn resolve(&self, key: &str, value: &toml::Value) -> Result<Secret, Problem> {
-        let text = value.as_str().map(Secret::new);
-        text.ok_or_else(|| Problem::new(key, Words::new("读不到。", "cannot be read.")))
-    }
 }
 
 impl Platform {
@@ -120,7 +110,7 @@ impl Rig for Platform {
             base: PathBuf::from("."),
             timezone: chrono_tz::Asia::Shanghai,
             publisher: "南阳市发展和改革委员会",
-            secrets: &Plain,
+            secrets: &Literal,
         })
     }
 

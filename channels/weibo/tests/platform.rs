@@ -7,10 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use chrono::{DateTime, FixedOffset};
 use serde_json::{Value, json};
 
-use crate::conformance::{Album, Rig, reply, sample, stretched};
+use crate::conformance::{Album, Literal, Rig, reply, sample, stretched};
 use crate::contract::{
-    Body, Channel, Document, Entry, Limit, Media, Problem, Reply, Request, ResolveSecret, Secret,
-    Timestamp, Words,
+    Body, Channel, Document, Entry, Limit, Media, Problem, Reply, Request, Timestamp,
 };
 
 pub const TOKEN: &str = "2.00weibo_secret_token";
@@ -40,15 +39,6 @@ pub struct Platform {
     mode: &'static str,
     pub state: Mutex<State>,
     album: Album,
-}
-
-struct Plain;
-
-impl ResolveSecret for Plain {
-    fn resolve(&self, key: &str, value: &toml::Value) -> Result<Secret, Problem> {
-        let text = value.as_str().map(Secret::new);
-        text.ok_or_else(|| Problem::new(key, Words::new("读不到。", "cannot be read.")))
-    }
 }
 
 impl Platform {
@@ -150,7 +140,7 @@ impl Rig for Platform {
             base: PathBuf::from("."),
             timezone: chrono_tz::Asia::Shanghai,
             publisher: "南阳市发展和改革委员会",
-            secrets: &Plain,
+            secrets: &Literal,
         })
     }
 

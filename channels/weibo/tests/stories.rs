@@ -305,3 +305,27 @@ fn settings_that_cannot_work_are_refused_with_their_key() {
         .collect();
     assert_eq!(keys, ["uid", "safe_domain", "rip", "safe_domian"]);
 }
+
+/// Every key named in the manual is one that the adapter reads: a wrong type is what it complains
+/// of, not the key.
+#[test]
+fn every_setting_in_the_manual_exists() {
+    let manual = include_str!("../../../docs/channels/weibo.md");
+    let first = |line: &'static str| line.strip_prefix("| `")?.split('`').next();
+    let rows = manual.lines().filter_map(first);
+    let quotas = manual.split('`').filter(|word| word.starts_with("quotas."));
+    let mut named = 0;
+    for key in rows.chain(quotas) {
+        let wrong: toml::Table = format!("{key} = [[1]]").parse().unwrap();
+        let Err(problems) = Platform::in_mode("share").build(wrong) else {
+            panic!("{key} is documented and takes anything");
+        };
+        let ours = problems.iter().filter(|problem| problem.key == key);
+        let unknown = ours
+            .clone()
+            .any(|problem| problem.words.en.contains("is unknown"));
+        assert!(ours.count() > 0 && !unknown, "{key}: {problems:?}");
+        named += 1;
+    }
+    assert!(named > 15, "the manual's tables were not found");
+}

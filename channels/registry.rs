@@ -10,5 +10,8 @@ pub type Build = fn(&Entry<'_>) -> Result<Arc<dyn Channel>, Vec<Problem>>;
 
 /// Keep sorted.
 pub fn adapters() -> BTreeMap<&'static str, Build> {
-    BTreeMap::from([("wechat", crate::wechat::build as Build)])
+    BTreeMap::from([
+        ("site", crate::site::build as Build),
+        ("wechat", crate::wechat::build),
+    ])
 }

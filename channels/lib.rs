@@ -9,6 +9,7 @@ pub mod conformance;
 pub mod contract;
 pub mod kit;
 pub mod registry;
+pub mod site;
 pub mod wechat;
 pub mod weibo;
 

@@ -11,7 +11,8 @@ pub type Build = fn(&Entry<'_>) -> Result<Arc<dyn Channel>, Vec<Problem>>;
 /// Keep sorted.
 pub fn adapters() -> BTreeMap<&'static str, Build> {
     BTreeMap::from([
-        ("wechat", crate::wechat::build as Build),
+        ("site", crate::site::build as Build),
+        ("wechat", crate::wechat::build),
         ("weibo", crate::weibo::build),
     ])
 }

@@ -1,0 +1,165 @@
+//! What the site owes, and what readers find in it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use crate::conformance::{Make, Rig, reply, sample, stretched};
+use crate::contract::{
+    Channel, Document, Entry, Limit, Media, Problem, Reply, Request, ResolveSecret, Secret,
+    Timestamp, Words,
+};
+
+struct NoSecrets;
+
+impl ResolveSecret for NoSecrets {
+    fn resolve(&self, key: &str, _value: &toml::Value) -> Result<Secret, Problem> {
+        Err(Problem::new(key, Words::new("没有", "none")))
+    }
+}
+
+/// A folder that goes when the rig goes, and, where pages are read back over HTTP, a server of it.
+struct Folder {
+    home: tempfile::TempDir,
+    more: toml::Table,
+    album: crate::conformance::Album,
+}
+
+fn folder(more: &str) -> Folder {
+    let (_, album) = sample::picture();
+    Folder {
+        home: tempfile::tempdir().unwrap(),
+        more: more.parse().unwrap(),
+        album,
+    }
+}
+
+fn from_disk() -> Arc<dyn Rig> {
+    Arc::new(folder(""))
+}
+
+impl Folder {
+    fn root(&self) -> PathBuf {
+        self.home.path().join("public")
+    }
+
+    fn pages(&self) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        walk(&self.root().join("t"), &mut found);
+        found
+    }
+}
+
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            walk(&path, found);
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "html")
+        {
+            found.push(path);
+        }
+    }
+}
+
+fn settings(more: &toml::Table) -> toml::Table {
+    let mut table: toml::Table =
+        "root = 'public'\nbase_url = 'https://fgw.example.gov.cn'\nsite_id_code = '4113000012'"
+            .parse()
+            .unwrap();
+    table.extend(more.clone());
+    table
+}
+
+fn build(home: &Path, settings: toml::Table) -> Result<Arc<dyn Channel>, Vec<Problem>> {
+    super::build(&Entry {
+        name: "site",
+        settings,
+        base: home.to_path_buf(),
+        timezone: chrono_tz::Asia::Shanghai,
+        publisher: "南阳市发展和改革委员会",
+        secrets: &NoSecrets,
+    })
+}
+
+impl Rig for Folder {
+    fn build(&self, more: toml::Table) -> Result<Arc<dyn Channel>, Vec<Problem>> {
+        let mut table = settings(&self.more);
+        table.extend(more);
+        build(self.home.path(), table)
+    }
+
+    fn document(&self, revision: u32) -> Document {
+        sample::document(revision)
+    }
+
+    fn media(&self) -> &dyn Media {
+        &self.album
+    }
+
+    fn beyond(&self, limit: &Limit) -> Document {
+        stretched(sample::document(1), limit)
+    }
+
+    fn answer(&self, request: &Request, _now: Timestamp) -> Reply {
+        let path = request.place().splitn(4, '/').nth(3).unwrap_or_default();
+        match std::fs::read(self.root().join(path)) {
+            Ok(body) => Reply {
+                status: 200,
+                headers: HeaderMap::new(),
+                body,
+            },
+            Err(_) => reply(404, ""),
+        }
+    }
+
+    fn changes(&self, _request: &Request) -> bool {
+        false
+    }
+
+    fn copies(&self) -> usize {
+        let live = |path: &PathBuf| {
+            let page = std::fs::read_to_string(path).unwrap();
+            page.contains("ArticleTitle")
+        };
+        self.pages().iter().filter(|path| live(path)).count()
+    }
+
+    fn settle(&self) {}
+
+    fn person(&self, _now: Timestamp) {}
+
+    fn remove(&self) {
+        for page in self.pages() {
+            std::fs::remove_file(page).unwrap();
+        }
+    }
+
+    fn crowd(&self, _now: Timestamp) {}
+
+    /// A site keeps no secret; where it lies on the machine is nobody's business either.
+    fn secrets(&self) -> Vec<String> {
+        vec![self.home.path().display().to_string()]
+    }
+
+    fn refusal(&self, _said: &str) -> Option<Reply> {
+        None
+    }
+}
+
+#[tokio::test]
+async fn every_debt_is_paid_by_reading_the_folder_and_by_reading_over_http() {
+    let over_http = || Arc::new(folder("look_url = 'http://127.0.0.1:8021'")) as Arc<dyn Rig>;
+    let makes: [Make<'_>; 2] = [&from_disk, &over_http];
+    for make in makes {
+        let caps = make().build(toml::Table::new()).unwrap();
+        for case in crate::conformance::owed(caps.caps()) {
+            if let Err(broken) = case.check(make).await {
+                panic!("{}: {broken}", case.claim());
+            }
+        }
+    }
+}

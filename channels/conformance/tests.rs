@@ -80,6 +80,7 @@ fn toy(sin: Sin) -> Toy {
             settle: minutes(1),
             unknown_plan: vec![minutes(1)],
             review_plan: vec![minutes(1)],
+            costs: Vec::new(),
         },
         reviews: false,
         repeat_when_absent: true,

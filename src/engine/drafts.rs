@@ -117,3 +117,25 @@ impl Shelf {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lubu_channels::DraftMedia;
+
+    #[test]
+    fn drafts_come_back_from_their_blob_byte_for_byte() {
+        let draft = Draft {
+            content: "{\"title\":\"进展\"}".into(),
+            preview: "<p>进展</p>".into(),
+            media: vec![DraftMedia::new(
+                "a.png".into(),
+                "image/png".into(),
+                vec![1, 2, 3],
+            )],
+        };
+        let drafts = Drafts::new([(ChannelNo(1), draft.clone()), (ChannelNo(4), draft)]);
+        let bytes = postcard::to_stdvec(&drafts).unwrap();
+        assert_eq!(postcard::from_bytes::<Drafts>(&bytes).unwrap(), drafts);
+    }
+}

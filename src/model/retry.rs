@@ -49,7 +49,9 @@ impl Backoff {
             .filter_map(|_| intervals.next_backoff())
             .last()
             .unwrap_or(self.longest);
-        base.mul_f64(0.8 + 0.4 * dice)
+        let spread = base.mul_f64(0.8 + 0.4 * dice);
+        // Whole milliseconds, as the record keeps them: what waits and what is told agree.
+        Duration::from_millis(u64::try_from(spread.as_millis()).unwrap_or(u64::MAX))
     }
 
     /// When to try again, or `None` once a ceiling is reached.

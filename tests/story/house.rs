@@ -1,0 +1,406 @@
+//! A daemon without sockets: store, engine and service on a folder of their own.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lubu::clock::{Steered, Time};
+use lubu::engine::{Bench, Dice, Engine, Shared, Shelf};
+use lubu::ids::{ChannelNo, DeliveryId, ItemId};
+use lubu::model::approval::{Approval, OnCorrection};
+use lubu::model::delivery::{Delivery, PublicState};
+use lubu::model::item::{Item, Revision};
+use lubu::model::policy::{Policy, Tuning};
+use lubu::model::retry::Backoff;
+use lubu::model::scope::Scope;
+use lubu::store::act::{Accept, Actor, Approve};
+use lubu::store::embedded::Options;
+use lubu::store::local::Local;
+use lubu::store::{Act, Answer, Rules, Store, StoreError};
+use lubu_channels::{Channel, Clock, Document, Draft, NoMedia, Reply, Request, Transport, Trouble};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use crate::scripted::World;
+
+/// Nothing here talks to a network.
+#[derive(Debug)]
+struct NoNetwork;
+
+#[async_trait]
+impl Transport for NoNetwork {
+    async fn send(&self, _request: Request) -> Result<Reply, Trouble> {
+        Err(Trouble::NotSent("no network in stories".into()))
+    }
+}
+
+/// One configured channel of a story.
+pub struct Wired {
+    pub name: &'static str,
+    pub channel: Arc<dyn Channel>,
+    pub after: Vec<&'static str>,
+    pub on_correction: OnCorrection,
+}
+
+impl Wired {
+    pub fn new(name: &'static str, channel: Arc<dyn Channel>) -> Self {
+        Self {
+            name,
+            channel,
+            after: Vec::new(),
+            on_correction: OnCorrection::Ask,
+        }
+    }
+}
+
+pub struct House {
+    folder: TempDir,
+    wired: Vec<Wired>,
+    pub time: Arc<Steered>,
+    pub store: Arc<dyn Store>,
+    pub engine: Engine,
+    numbers: BTreeMap<&'static str, ChannelNo>,
+    made: u8,
+}
+
+impl House {
+    pub async fn new(wired: Vec<Wired>) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let time = Arc::new(Steered::default());
+        let (store, engine, numbers) = open(folder.path(), &time, &wired).await;
+        Self {
+            folder,
+            wired,
+            time,
+            store,
+            engine,
+            numbers,
+            made: 0,
+        }
+    }
+
+    /// The process dies where it stands and starts again: nothing is finished, nothing is told.
+    pub async fn crash(self, world: &Arc<Mutex<World>>) -> Self {
+        let Self {
+            folder,
+            wired,
+            time,
+            store,
+            engine,
+            made,
+            ..
+        } = self;
+        // Lanes are dropped with their steps; what the store has answered is all that is left.
+        engine.shared.stop.cancel();
+        store.close().await;
+        // The call under way dies with the process: what it brings can no longer be written.
+        world.lock().expect("unpoisoned").dead.cancel();
+        engine.stop(Duration::from_secs(20)).await;
+        drop(engine);
+        drop(store);
+        let (store, engine, numbers) = open(folder.path(), &time, &wired).await;
+        Self {
+            folder,
+            wired,
+            time,
+            store,
+            engine,
+            numbers,
+            made,
+        }
+    }
+
+    pub fn no(&self, name: &str) -> ChannelNo {
+        self.numbers[name]
+    }
+
+    pub fn id(&self, item: ItemId, name: &str) -> DeliveryId {
+        DeliveryId {
+            item,
+            channel: self.no(name),
+        }
+    }
+
+    /// Takes an item in, drafted by the clerk.
+    pub async fn submit(&mut self, title: &str) -> (ItemId, Revision) {
+        self.made += 1;
+        let id = ItemId::new(self.time.now().timestamp_millis(), [self.made; 10]);
+        let revision = revision(id, 1, title, self.time.now());
+        let item = Item {
+            id,
+            version: 0,
+            index_no: None,
+            received_at: self.time.now(),
+            title: title.into(),
+            category: "0604".into(),
+            latest: 1,
+            approved: None,
+            withdrawal: None,
+            channels: Vec::new(),
+            corrections: Vec::new(),
+            schedule: None,
+        };
+        let accept = Accept {
+            actor: Actor::new("clerk", "cli"),
+            item,
+            revision: revision.clone(),
+            key: None,
+            again: false,
+            index: None,
+        };
+        self.store
+            .act(Act::Accept(Box::new(accept)))
+            .await
+            .expect("accepted");
+        (id, revision)
+    }
+
+    /// A new revision of it.
+    pub async fn revise(&self, id: ItemId, title: &str) -> Revision {
+        let number = self
+            .store
+            .item(id)
+            .await
+            .expect("read")
+            .expect("there")
+            .latest
+            + 1;
+        let revision = revision(id, number, title, self.time.now());
+        let act = Act::Revise {
+            actor: Actor::new("clerk", "cli"),
+            revision: Box::new(revision.clone()),
+            note: "figures".into(),
+            schedule: None,
+        };
+        self.store.act(act).await.expect("revised");
+        revision
+    }
+
+    /// The leader signs it for every channel of the story.
+    pub async fn approve(&self, revision: &Revision) -> Result<(), StoreError> {
+        self.sign(revision, Scope::Public, "leader", Vec::new())
+            .await
+    }
+
+    pub async fn sign(
+        &self,
+        revision: &Revision,
+        scope: Scope,
+        by: &str,
+        choices: Vec<(ChannelNo, OnCorrection)>,
+    ) -> Result<(), StoreError> {
+        let drafts: Vec<(ChannelNo, Draft)> = self
+            .wired
+            .iter()
+            .map(|one| (self.no(one.name), draft(one.channel.as_ref(), revision)))
+            .collect();
+        let routed = drafts
+            .iter()
+            .map(|(no, draft)| (*no, draft.hash()))
+            .collect();
+        let shelf = &self.engine.shared.shelf;
+        let drafts = lubu::engine::Drafts::new(drafts);
+        let blob = shelf.put(self.store.as_ref(), drafts).await.expect("kept");
+        let approval = Approval {
+            item: revision.item,
+            revision: revision.number,
+            hash: revision.hash.clone(),
+            scope,
+            by: by.into(),
+            opinion: "同意".into(),
+            at: self.time.now(),
+            drafts: blob,
+            routed,
+        };
+        let approve = Approve {
+            actor: Actor::new(by, "cli"),
+            approval,
+            choices,
+        };
+        let answer = self.store.act(Act::Approve(Box::new(approve))).await?;
+        if let Answer::Deliveries(deliveries) = answer {
+            self.engine.hub().wake(&deliveries);
+        }
+        Ok(())
+    }
+
+    pub async fn withdraw(&self, item: ItemId) {
+        let actor = Actor::new("leader", "cli");
+        let act = Act::Withdraw {
+            actor,
+            item,
+            reason: "figures were wrong".into(),
+        };
+        if let Answer::Deliveries(deliveries) = self.store.act(act).await.expect("withdrawn") {
+            self.engine.hub().wake(&deliveries);
+        }
+    }
+
+    pub async fn delivery(&self, item: ItemId, name: &str) -> Delivery {
+        self.store
+            .delivery(self.id(item, name))
+            .await
+            .expect("read")
+            .expect("there")
+    }
+
+    /// Lets the lanes work until this delivery stands so. Fails when it rests anywhere else for
+    /// long: the only real time in a story, and it never decides anything but failure.
+    pub async fn until(&self, item: ItemId, name: &str, state: PublicState) -> Delivery {
+        let id = self.id(item, name);
+        let waiting = async {
+            loop {
+                let now = self.store.delivery(id).await.expect("read");
+                if let Some(now) = now.filter(|now| now.public_state() == state) {
+                    return now;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        match tokio::time::timeout(Duration::from_secs(20), waiting).await {
+            Ok(delivery) => delivery,
+            Err(_) => {
+                let now = self.delivery(item, name).await;
+                assert_eq!(now.public_state(), state, "{name} rests at {:?}", now.state);
+                now
+            }
+        }
+    }
+
+    /// Moves the clock to the delivery's next time, and lets its lane know.
+    pub async fn step_to_next(&self, item: ItemId, name: &str) -> Delivery {
+        let before = self.delivery(item, name).await;
+        let at = before.next_at().expect("something is to come");
+        self.time.set(at);
+        let waiting = async {
+            loop {
+                let now = self.delivery(item, name).await;
+                if now.version != before.version && !is_working(&now) {
+                    return now;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), waiting)
+            .await
+            .expect("it moves")
+    }
+}
+
+fn is_working(delivery: &Delivery) -> bool {
+    delivery.public_state() == PublicState::Sending
+}
+
+fn revision(item: ItemId, number: u32, title: &str, at: lubu_channels::Timestamp) -> Revision {
+    Revision {
+        item,
+        number,
+        hash: blake3::hash(format!("{item}{number}{title}").as_bytes())
+            .to_hex()
+            .to_string(),
+        title: title.into(),
+        proposed: Some(Scope::Public),
+        by: "clerk".into(),
+        at,
+    }
+}
+
+fn draft(channel: &dyn Channel, revision: &Revision) -> Draft {
+    let document = Document {
+        item: revision.item.to_string(),
+        revision: revision.number,
+        received_at: revision.at,
+        title: revision.title.clone(),
+        summary: String::new(),
+        body: "<p>正文</p>".into(),
+        category: lubu_channels::Category {
+            code: "0604".into(),
+            name: "重大项目".into(),
+            parent: "业务".into(),
+        },
+        publisher: "发展和改革委员会".into(),
+        section: "综合科".into(),
+        source: "发展和改革委员会".into(),
+        index_no: None,
+        document_number: None,
+        formed_on: None,
+        validity: lubu_channels::Validity::InForce,
+        keywords: Vec::new(),
+        cover: None,
+        images: Vec::new(),
+        attachments: Vec::new(),
+        related: Vec::new(),
+        corrections: Vec::new(),
+        canonical: None,
+        overrides: BTreeMap::new(),
+    };
+    channel.draft(&document, &NoMedia).expect("it fits")
+}
+
+type Opened = (Arc<dyn Store>, Engine, BTreeMap<&'static str, ChannelNo>);
+
+async fn open(folder: &Path, time: &Arc<Steered>, wired: &[Wired]) -> Opened {
+    let rules = Rules::default();
+    let clock = Arc::clone(time);
+    let now = Arc::new(move || clock.now().timestamp_millis());
+    let mut options = Options::new(folder.join("data"), now);
+    options.segment_bytes = 1 << 20;
+    options.ballast_bytes = 1 << 16;
+    options.low_bytes = 0;
+    options.cache_bytes = 8 << 20;
+    options.watch_panics = false;
+    let (store, _) = Local::open_with(&options, rules.clone()).expect("opens");
+    let store: Arc<dyn Store> = Arc::new(store);
+    let mut numbers = BTreeMap::new();
+    for one in wired {
+        let act = Act::Register {
+            name: one.name.into(),
+            adapter: "scripted".into(),
+            account: one.name.into(),
+        };
+        if let Answer::Channel(number) = store.act(act).await.expect("registered") {
+            numbers.insert(one.name, number);
+        }
+    }
+    let policies: Vec<Policy> = wired
+        .iter()
+        .map(|one| {
+            let tuning = Tuning {
+                backoff: Backoff::default(),
+                on_correction: one.on_correction,
+                after: one.after.iter().map(|name| numbers[name]).collect(),
+                concurrency: 4,
+                rate: None,
+            };
+            Policy::new(
+                numbers[one.name],
+                one.name,
+                "scripted",
+                one.channel.caps(),
+                tuning,
+            )
+        })
+        .collect();
+    rules.replace(policies.clone());
+    let steered: Arc<dyn Time> = Arc::clone(time) as _;
+    let shared = Arc::new(Shared {
+        store: Arc::clone(&store),
+        http: Arc::new(NoNetwork),
+        time: steered,
+        shelf: Shelf::default(),
+        dice: Dice::new(1),
+        stop: CancellationToken::new(),
+    });
+    let benches = wired.iter().zip(policies).map(|(one, policy)| Bench {
+        channel: Arc::clone(&one.channel),
+        policy,
+        call_within: Duration::from_mins(1),
+        shared: Arc::clone(&shared),
+    });
+    let engine = Engine::start(Arc::clone(&shared), benches.collect())
+        .await
+        .expect("starts");
+    (store, engine, numbers)
+}

@@ -1,0 +1,15 @@
+//! Failure stories, one a file, on the real store and engine with a clock that only tests move.
+
+#![expect(
+    clippy::expect_used,
+    reason = "a story that cannot be set up must stop"
+)]
+
+mod approval_gate;
+mod house;
+mod order_between_channels;
+mod quota_and_pause;
+mod recovery;
+mod scripted;
+mod unknown_outcome;
+mod withdrawal;

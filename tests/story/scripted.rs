@@ -1,0 +1,259 @@
+//! A channel that does what a story tells it, and counts what readers could see.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lubu_channels::{
+    Call, Caps, Channel, Document, Draft, Effect, Evidence, Failure, Fate, Finding, Goal, Health,
+    Job, Kind, LookCaps, Match, Media, Next, Pages, Quota, Receipt, Seen, Sighting, Step, Target,
+    Timestamp, Truth, UpdateBy, Verdict, WithdrawBy, Words,
+};
+use tokio_util::sync::CancellationToken;
+
+/// What the platform does with the next call of the step that sends.
+#[derive(Debug, Clone)]
+pub enum Does {
+    /// Applies it and says so.
+    Works,
+    /// Applies it; the answer is lost.
+    LosesAnswer,
+    /// Does not apply it; no answer either.
+    LosesCall,
+    Refuses(Fate),
+    /// Never returns: the process is about to die.
+    Hangs,
+}
+
+#[derive(Debug, Default)]
+pub struct World {
+    /// Public copies that exist: (key, revision).
+    pub public: Vec<(String, u32)>,
+    pub calls: Vec<String>,
+    pub script: VecDeque<Does>,
+    /// What looks answer; what is really there when it is empty.
+    pub looks: VecDeque<Truth>,
+    pub checks_fail: bool,
+    /// Cancelled when the process dies.
+    pub dead: CancellationToken,
+}
+
+/// One step `send` of a chosen effect, and one step `remove`.
+#[derive(Debug)]
+pub struct Scripted {
+    pub world: Arc<Mutex<World>>,
+    effect: Effect,
+    caps: Caps,
+}
+
+impl Scripted {
+    pub fn new(effect: Effect, adjust: impl FnOnce(&mut Caps)) -> (Arc<Self>, Arc<Mutex<World>>) {
+        let mut caps = Caps {
+            account: "scripted".into(),
+            update: UpdateBy::InPlace,
+            withdraw: WithdrawBy::Delete,
+            look: LookCaps {
+                evidence: Evidence::ReadBack,
+                rows: None,
+                settle: Duration::from_mins(3),
+                unknown_plan: [3, 10, 30].map(Duration::from_mins).to_vec(),
+                review_plan: [1, 5].map(Duration::from_mins).to_vec(),
+                costs: Vec::new(),
+            },
+            reviews: false,
+            repeat_when_absent: false,
+            gathers: 1,
+            limits: Vec::new(),
+            quotas: Vec::new(),
+            overrides: Vec::new(),
+        };
+        adjust(&mut caps);
+        let world = Arc::new(Mutex::new(World::default()));
+        (
+            Arc::new(Self {
+                world: Arc::clone(&world),
+                effect,
+                caps,
+            }),
+            world,
+        )
+    }
+
+    pub fn quota(caps: &mut Caps, limit: u32) {
+        let name = "send".to_owned();
+        caps.quotas = vec![Quota {
+            name,
+            window: lubu_channels::Window::Day,
+            limit,
+            reserve: 0,
+        }];
+    }
+
+    fn seen(&self, job: &Job) -> Seen {
+        let world = self.world.lock().expect("unpoisoned");
+        let wanted = job.subjects[0].revision;
+        let here: Vec<_> = world
+            .public
+            .iter()
+            .filter(|(key, _)| *key == item(job))
+            .collect();
+        let verdict = match here.as_slice() {
+            [] => Verdict::Absent,
+            [(_, revision)] if *revision == wanted => Verdict::Live(Match::Same),
+            [_] => Verdict::Live(Match::Earlier),
+            many => Verdict::Several(many.iter().map(|(key, _)| key.clone()).collect()),
+        };
+        let address = Some(format!("http://127.0.0.1/{}", item(job)));
+        Seen {
+            place: 0,
+            verdict,
+            remote_id: None,
+            address,
+            evidence: Evidence::ReadBack,
+        }
+    }
+
+    fn apply(&self, job: &Job, step: &Step) {
+        let mut world = self.world.lock().expect("unpoisoned");
+        let (key, revision) = (item(job), job.subjects[0].revision);
+        if step.name == "remove" {
+            world.public.retain(|(other, _)| *other != key);
+            return;
+        }
+        // What a repeat does is what the effect says.
+        if self.effect != Effect::Public {
+            world.public.retain(|(other, _)| *other != key);
+        }
+        world.public.push((key, revision));
+    }
+}
+
+fn item(job: &Job) -> String {
+    job.subjects[0].item.clone()
+}
+
+pub fn failure(fate: Fate) -> Failure {
+    let kind = match fate {
+        Fate::Again { .. } => Kind::Platform,
+        Fate::Never => Kind::Content,
+        Fate::Blocked(_) => Kind::Account,
+        Fate::Unsure => Kind::Transport,
+    };
+    Failure::new(kind, fate, Words::new("剧本如此", "as the story has it"))
+}
+
+#[async_trait]
+impl Channel for Scripted {
+    fn caps(&self) -> &Caps {
+        &self.caps
+    }
+
+    fn draft(&self, document: &Document, _media: &dyn Media) -> Result<Draft, Vec<Finding>> {
+        if document.title.contains("太长") {
+            let words = Words::new("标题太长", "the title is too long");
+            return Err(vec![Finding {
+                field: "title".into(),
+                limit: Some(1),
+                actual: Some(2),
+                words,
+            }]);
+        }
+        let content = format!("{} {}", document.title, document.body);
+        Ok(Draft {
+            content,
+            preview: String::new(),
+            media: Vec::new(),
+        })
+    }
+
+    fn next(&self, job: &Job, _now: Timestamp) -> Next {
+        let draft = &job.subjects[0].draft_hash;
+        match job.goal {
+            Goal::Withdraw if job.progress.has("removed") => Next::Done,
+            Goal::Withdraw => Next::Run(Step::new("remove", Effect::Idempotent).shows()),
+            Goal::Publish | Goal::Update if job.progress.get("sent") == Some(draft) => Next::Done,
+            Goal::Publish | Goal::Update => {
+                let step = Step::new(format!("send/{draft}"), self.effect).shows();
+                Next::Run(if self.caps.quotas.is_empty() {
+                    step
+                } else {
+                    step.costs("send", 1)
+                })
+            }
+        }
+    }
+
+    async fn perform(&self, job: &Job, step: &Step, _call: &Call<'_>) -> Result<Receipt, Failure> {
+        let does = {
+            let mut world = self.world.lock().expect("unpoisoned");
+            world
+                .calls
+                .push(step.name.split('/').next().unwrap_or_default().to_owned());
+            world.script.pop_front().unwrap_or(Does::Works)
+        };
+        match does {
+            Does::Works => self.apply(job, step),
+            Does::LosesAnswer => {
+                self.apply(job, step);
+                return Err(failure(Fate::Unsure));
+            }
+            Does::LosesCall => return Err(failure(Fate::Unsure)),
+            Does::Refuses(fate) => return Err(failure(fate)),
+            Does::Hangs => {
+                let dead = self.world.lock().expect("unpoisoned").dead.clone();
+                dead.cancelled().await;
+                return Err(failure(Fate::Unsure));
+            }
+        }
+        let fact = if step.name == "remove" {
+            "removed"
+        } else {
+            "sent"
+        };
+        let progress = job
+            .progress
+            .clone()
+            .with(fact, job.subjects[0].draft_hash.clone());
+        Ok(Receipt {
+            progress,
+            seen: vec![self.seen(job)],
+            request_id: None,
+        })
+    }
+
+    async fn look(&self, job: &Job, at: Target<'_>, _: &Call<'_>) -> Result<Sighting, Failure> {
+        let scripted = self.world.lock().expect("unpoisoned").looks.pop_front();
+        let seen = self.seen(job);
+        let there = matches!(seen.verdict, Verdict::Live(_));
+        let mut progress = job.progress.clone();
+        let truth = match (at, scripted) {
+            (Target::Copies, _) => Truth::NotAsked,
+            (Target::Step { .. }, Some(truth)) => truth,
+            (Target::Step { .. }, None) if there => Truth::Applied,
+            (Target::Step { .. }, None) => Truth::Absent,
+        };
+        if truth == Truth::Applied {
+            progress.set("sent", job.subjects[0].draft_hash.clone());
+        }
+        Ok(Sighting {
+            progress,
+            truth,
+            seen: vec![seen],
+        })
+    }
+
+    async fn check(&self, _call: &Call<'_>) -> Result<Health, Failure> {
+        if self.world.lock().expect("unpoisoned").checks_fail {
+            return Err(failure(Fate::Again { not_before: None }));
+        }
+        Ok(Health {
+            lines: Vec::new(),
+            expires: None,
+        })
+    }
+
+    fn pages(&self) -> Option<&dyn Pages> {
+        None
+    }
+}

@@ -1,0 +1,146 @@
+//! Withdrawal wins (invariant 11), and corrections go by the channel's means.
+
+use lubu::model::approval::OnCorrection;
+use lubu::model::delivery::PublicState;
+use lubu::model::scope::Scope;
+use lubu_channels::{Effect, Truth, UpdateBy, Words};
+
+use crate::house::{House, Wired};
+use crate::scripted::{Does, Scripted};
+
+#[tokio::test]
+async fn a_published_item_is_taken_down_and_seen_gone() {
+    let (channel, world) = Scripted::new(Effect::Idempotent, |_| {});
+    let mut house = House::new(vec![Wired::new("site", channel)]).await;
+    let (item, revision) = house.submit("进展").await;
+    house.approve(&revision).await.expect("signed");
+    house.until(item, "site", PublicState::Published).await;
+    house.withdraw(item).await;
+    house.until(item, "site", PublicState::Withdrawn).await;
+    assert!(world.lock().expect("unpoisoned").public.is_empty());
+}
+
+#[tokio::test]
+async fn what_was_never_sent_is_never_sent() {
+    let (site, _) = Scripted::new(Effect::Idempotent, |_| {});
+    let (channel, world) = Scripted::new(Effect::Public, |_| {});
+    let mut late = Wired::new("weibo", channel);
+    late.after = vec!["site"];
+    let mut house = House::new(vec![Wired::new("site", site.clone()), late]).await;
+    site.world
+        .lock()
+        .expect("unpoisoned")
+        .script
+        .push_back(Does::Refuses(lubu_channels::Fate::Never));
+    let (item, revision) = house.submit("进展").await;
+    house.approve(&revision).await.expect("signed");
+    house.until(item, "site", PublicState::Failed).await;
+    house.until(item, "weibo", PublicState::Held).await;
+    house.withdraw(item).await;
+    house.until(item, "weibo", PublicState::Skipped).await;
+    assert!(world.lock().expect("unpoisoned").calls.is_empty());
+}
+
+#[tokio::test]
+async fn while_an_outcome_is_unknown_a_withdrawal_freezes_the_repeat_and_then_takes_down_what_is_found()
+ {
+    let (channel, world) = Scripted::new(Effect::Public, |caps| caps.repeat_when_absent = true);
+    {
+        let mut world = world.lock().expect("unpoisoned");
+        world.script.push_back(Does::LosesAnswer);
+        world
+            .looks
+            .push_back(Truth::CannotTell(Words::new("慢", "lagging")));
+    }
+    let mut house = House::new(vec![Wired::new("weibo", channel)]).await;
+    let (item, revision) = house.submit("进展").await;
+    house.approve(&revision).await.expect("signed");
+    house.until(item, "weibo", PublicState::Unconfirmed).await;
+    house.withdraw(item).await;
+    house.step_to_next(item, "weibo").await;
+    house.until(item, "weibo", PublicState::Unconfirmed).await;
+    house.step_to_next(item, "weibo").await;
+    house.until(item, "weibo", PublicState::Withdrawn).await;
+    let world = world.lock().expect("unpoisoned");
+    assert_eq!(world.calls, ["send", "remove"]);
+    assert!(world.public.is_empty());
+}
+
+#[tokio::test]
+async fn seed_50_a_correction_is_made_in_place_where_the_channel_can() {
+    let (channel, world) = Scripted::new(Effect::Idempotent, |_| {});
+    let mut house = House::new(vec![Wired::new("site", channel)]).await;
+    let (item, first) = house.submit("进展").await;
+    house.approve(&first).await.expect("signed");
+    let before = house.until(item, "site", PublicState::Published).await;
+    let second = house.revise(item, "进展(更正)").await;
+    house.approve(&second).await.expect("signed");
+    let waiting = async {
+        loop {
+            let now = house.delivery(item, "site").await;
+            if now.copy.as_ref().is_some_and(|copy| copy.revision == 2) {
+                return now;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let after = tokio::time::timeout(std::time::Duration::from_secs(20), waiting)
+        .await
+        .expect("corrected");
+    assert_eq!(
+        after.first_live, before.first_live,
+        "the first publication never moves"
+    );
+    assert_eq!(
+        world.lock().expect("unpoisoned").public,
+        [(item.to_string(), 2)]
+    );
+}
+
+#[tokio::test]
+async fn where_it_cannot_the_person_who_corrects_is_asked() {
+    let (channel, world) = Scripted::new(Effect::Public, |caps| caps.update = UpdateBy::Replace);
+    let mut house = House::new(vec![Wired::new("weibo", channel)]).await;
+    let (item, first) = house.submit("进展").await;
+    house.approve(&first).await.expect("signed");
+    house.until(item, "weibo", PublicState::Published).await;
+    let second = house.revise(item, "进展(更正)").await;
+    house.approve(&second).await.expect("signed");
+    house.until(item, "weibo", PublicState::Held).await;
+    assert_eq!(
+        world.lock().expect("unpoisoned").calls,
+        ["send"],
+        "no automatic second post"
+    );
+    let choice = vec![(house.no("weibo"), OnCorrection::Replace)];
+    house
+        .sign(&second, Scope::Public, "leader", choice)
+        .await
+        .expect("chosen");
+    house.until(item, "weibo", PublicState::Published).await;
+    let world = world.lock().expect("unpoisoned");
+    assert_eq!(
+        world.calls,
+        ["send", "remove", "send"],
+        "the withdrawal is finished first"
+    );
+    assert_eq!(world.public, [(item.to_string(), 2)]);
+}
+
+#[tokio::test]
+async fn a_copy_that_shall_stay_stays_with_the_reason() {
+    let (channel, world) = Scripted::new(Effect::Public, |caps| caps.update = UpdateBy::Replace);
+    let mut house = House::new(vec![Wired::new("weibo", channel)]).await;
+    let (item, first) = house.submit("进展").await;
+    house.approve(&first).await.expect("signed");
+    house.until(item, "weibo", PublicState::Published).await;
+    let second = house.revise(item, "进展(更正)").await;
+    let choice = vec![(house.no("weibo"), OnCorrection::Leave)];
+    house
+        .sign(&second, Scope::Public, "leader", choice)
+        .await
+        .expect("chosen");
+    let kept = house.until(item, "weibo", PublicState::Published).await;
+    assert_eq!(kept.copy.map(|copy| copy.revision), Some(1));
+    assert_eq!(world.lock().expect("unpoisoned").calls, ["send"]);
+}

@@ -37,12 +37,7 @@ pub fn fragment(
     title: &str,
     report: &mut Report,
 ) -> String {
-    let raw = match format {
-        Format::Markdown => markdown(text),
-        Format::Html => text.to_owned(),
-        Format::Text => paragraphs(text, title),
-    };
-    let raw = with_lazy_images(&raw);
+    let raw = raw(format, text, title);
     tell_what_goes(name, &raw, report);
     let Some(clean) = clean::clean(&raw, Images::Keep) else {
         report.wrong(
@@ -61,6 +56,16 @@ pub fn fragment(
         );
     }
     fragment
+}
+
+/// As HTML, nothing taken out yet.
+pub fn raw(format: Format, text: &str, title: &str) -> String {
+    let html = match format {
+        Format::Markdown => markdown(text),
+        Format::Html => text.to_owned(),
+        Format::Text => paragraphs(text, title),
+    };
+    with_lazy_images(&html)
 }
 
 fn markdown(text: &str) -> String {

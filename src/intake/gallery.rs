@@ -274,7 +274,7 @@ impl<'a> Gallery<'a> {
 }
 
 /// `src` and `alt` of every image, in order.
-fn sources(fragment: &str) -> Vec<(String, String)> {
+pub fn sources(fragment: &str) -> Vec<(String, String)> {
     let mut seen = Vec::new();
     let settings = Settings::new().append_element_content_handler(element!("img", |el| {
         let value = |name| unescape(&el.get_attribute(name).unwrap_or_default());

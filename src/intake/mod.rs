@@ -8,6 +8,7 @@ mod clean;
 mod encoding;
 mod fields;
 mod files;
+mod folder;
 mod gallery;
 mod head;
 mod keys;
@@ -27,6 +28,8 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Categories, Intake, Office};
 use crate::model::item::Content;
 use gallery::Gallery;
+
+pub use folder::texts_in;
 
 /// One file of a submission, as it was handed in.
 #[derive(Debug, Clone)]

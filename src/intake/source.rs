@@ -69,8 +69,21 @@ pub fn read(submission: Submission, limits: &Intake, report: &mut Report) -> Opt
     })
 }
 
-fn is_text(path: &str) -> bool {
+pub fn is_text(path: &str) -> bool {
     Format::of(path).is_some() || paths::extension(path) == "json"
+}
+
+/// Fields and, unless it is JSON, body of a text whose problems are not asked for.
+pub fn split(text: &Handed, report: &mut Report) -> Option<(Node, Option<(Format, String)>)> {
+    let name = &text.path;
+    let decoded = encoding::text(name, &text.bytes, report)?;
+    match Format::of(name) {
+        None => Some((fields::from_json(name, &decoded, report)?, None)),
+        Some(format) => {
+            let (fields, body) = parts(name, &decoded, report)?;
+            Some((fields, Some((format, body))))
+        }
+    }
 }
 
 /// The one meant, if it is a text; else the only text among the files.

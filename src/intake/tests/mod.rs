@@ -1,5 +1,6 @@
 //! Whole submissions through [`prepare`], and what comes out or is said.
 
+mod folders;
 mod images;
 mod refusals;
 mod whole;

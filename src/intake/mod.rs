@@ -3,6 +3,23 @@
 //! Nothing here knows the store: it makes [`Content`] and the bytes of its media, both complete,
 //! or one answer that names every problem with its place.
 
+mod body;
+mod clean;
+mod encoding;
+mod fields;
+mod files;
+mod folder;
+mod gallery;
+mod head;
+mod keys;
+mod paths;
+mod pictures;
+mod source;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use lubu_channels::{Transport, Words};
@@ -10,6 +27,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Categories, Intake, Office};
 use crate::model::item::Content;
+use gallery::Gallery;
+
+pub use folder::texts_in;
 
 /// One file of a submission, as it was handed in.
 #[derive(Debug, Clone)]
@@ -57,13 +77,89 @@ pub struct Complaint {
     pub words: Words,
 }
 
+impl Complaint {
+    fn new(place: impl Into<String>, words: Words) -> Self {
+        Self {
+            place: place.into(),
+            words,
+        }
+    }
+}
+
+/// What reading has found so far. It goes on after a complaint, so that one answer names all.
+#[derive(Debug, Default)]
+struct Report {
+    complaints: Vec<Complaint>,
+    notes: Vec<Words>,
+    /// A mistake of syntax may have swallowed fields: what is missing is not complained of.
+    broken: bool,
+}
+
+impl Report {
+    fn wrong(&mut self, place: impl Into<String>, zh: impl Into<String>, en: impl Into<String>) {
+        self.complaints
+            .push(Complaint::new(place, Words::new(zh, en)));
+    }
+
+    fn complain(&mut self, place: &str, words: Words) {
+        self.complaints.push(Complaint::new(place, words));
+    }
+
+    fn note(&mut self, zh: impl Into<String>, en: impl Into<String>) {
+        self.notes.push(Words::new(zh, en));
+    }
+}
+
 /// Makes a complete revision, or says everything that is wrong.
-#[expect(clippy::unused_async, reason = "images are fetched here")]
-pub async fn prepare(
-    _submission: Submission,
-    _desk: &Desk<'_>,
-) -> Result<Prepared, Vec<Complaint>> {
-    Err(Vec::new())
+pub async fn prepare(submission: Submission, desk: &Desk<'_>) -> Result<Prepared, Vec<Complaint>> {
+    let mut report = Report::default();
+    let Some(source) = source::read(submission, desk.limits, &mut report) else {
+        return Err(report.complaints);
+    };
+    let head = head::read(source.fields, desk, &mut report);
+    let fragment = body::fragment(
+        &source.name,
+        source.format,
+        &source.text,
+        &head.title,
+        &mut report,
+    );
+    let mut gallery = Gallery::new(source.bundle, desk);
+    let (body, images) = gallery.hang(&fragment, &mut report).await;
+    let cover = match head.cover {
+        Some(named) => gallery.cover(named, &mut report).await,
+        None => None,
+    };
+    let attachments = gallery.attach(head.attachments, &mut report);
+    gallery.tell_left(&mut report);
+    if !report.complaints.is_empty() {
+        return Err(report.complaints);
+    }
+    let content = Content {
+        title: head.title,
+        category: head.category,
+        scope: head.scope,
+        section: head.section,
+        source: head.source,
+        document_number: head.document_number,
+        formed_on: head.formed_on,
+        summary: head.summary,
+        keywords: head.keywords,
+        validity: head.validity,
+        body,
+        cover,
+        images,
+        attachments,
+        related: head.related,
+        correction: head.correction,
+        channels: head.channels,
+        schedule: head.schedule,
+    };
+    Ok(Prepared {
+        content,
+        media: gallery.media,
+        notes: report.notes,
+    })
 }
 
 impl Submission {

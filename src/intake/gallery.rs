@@ -1,0 +1,319 @@
+//! Everything an item shows or hands out beside its text, gathered by hash.
+//!
+//! An image named twice is opened once; one named by address is fetched once, here, and never
+//! again: what was approved is what every channel gets.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use lol_html::{Settings, element, rewrite_str};
+use lubu_channels::kit::html::unescape;
+use lubu_channels::{Attachment, MediaRef, Request, Words};
+
+use super::clean::{self, Images};
+use super::head::Named;
+use super::keys::nearest;
+use super::paths::{self, Bundle};
+use super::pictures::{self, Picture};
+use super::{Desk, Report, files};
+
+/// More images by address than any item has; each may take its whole time.
+const MOST_FETCHED: usize = 100;
+
+#[derive(Debug)]
+pub struct Gallery<'a> {
+    desk: &'a Desk<'a>,
+    bundle: Bundle,
+    /// By `src` as written; `None` after a complaint.
+    known: BTreeMap<String, Option<MediaRef>>,
+    fetched: usize,
+    pub media: BTreeMap<String, Vec<u8>>,
+}
+
+impl<'a> Gallery<'a> {
+    pub fn new(bundle: Bundle, desk: &'a Desk<'a>) -> Self {
+        Self {
+            desk,
+            bundle,
+            known: BTreeMap::new(),
+            fetched: 0,
+            media: BTreeMap::new(),
+        }
+    }
+
+    /// The text with its images by hash, and the images in order of first appearance.
+    pub async fn hang(&mut self, fragment: &str, report: &mut Report) -> (String, Vec<MediaRef>) {
+        let mut images: Vec<MediaRef> = Vec::new();
+        let mut mute = Vec::new();
+        for (at, (src, alt)) in sources(fragment).into_iter().enumerate() {
+            let place = format!("image {} ({})", at + 1, called(&src));
+            if alt.trim().is_empty() {
+                mute.push(format!("{}（{}）", at + 1, called(&src)));
+            }
+            let image = self.image(&place, &src, report).await;
+            if let Some(image) = image
+                && !images.iter().any(|known| known.hash == image.hash)
+            {
+                images.push(image);
+            }
+        }
+        if !mute.is_empty() {
+            report.note(
+                format!(
+                    "有图片没有文字说明（alt），读屏的人看不到：第 {} 张。",
+                    mute.join("、")
+                ),
+                format!("images without a description (alt): {}.", mute.join(", ")),
+            );
+        }
+        let known = self.known.iter();
+        let places = known.filter_map(|(src, image)| {
+            let image = image.as_ref()?;
+            Some((src.clone(), format!("media:{}", image.hash)))
+        });
+        let places = Images::Place(Arc::new(places.collect()));
+        let hung = clean::clean(fragment, places).unwrap_or_default();
+        (hung.trim().to_owned(), images)
+    }
+
+    /// A cover named by a field.
+    pub async fn cover(&mut self, named: Named, report: &mut Report) -> Option<MediaRef> {
+        self.image(&named.place, &named.file, report).await
+    }
+
+    async fn image(&mut self, place: &str, src: &str, report: &mut Report) -> Option<MediaRef> {
+        if let Some(known) = self.known.get(src) {
+            return known.clone();
+        }
+        let opened = match self.bytes(src).await {
+            Ok((name, bytes)) => {
+                let limits = self.desk.limits.clone();
+                // Decoding may keep a core busy for a second.
+                let opened =
+                    tokio::task::spawn_blocking(move || pictures::open(&name, bytes, &limits));
+                opened.await.unwrap_or_else(|_| {
+                    Err(Words::new(
+                        "解码时程序出错，请换一张图片。",
+                        "decoding it ended by a panic; use another image.",
+                    ))
+                })
+            }
+            Err(words) => Err(words),
+        };
+        let image = match opened {
+            Ok(picture) => Some(self.keep(place, picture, report)),
+            Err(words) => {
+                report.complain(place, words);
+                None
+            }
+        };
+        self.known.insert(src.to_owned(), image.clone());
+        image
+    }
+
+    fn keep(&mut self, place: &str, picture: Picture, report: &mut Report) -> MediaRef {
+        let Picture {
+            media,
+            bytes,
+            moved,
+        } = picture;
+        if moved {
+            report.note(
+                format!("{place} 带有拍摄地点，已重新编码去掉。"),
+                format!("{place} told where it was taken; it was re-encoded without that."),
+            );
+        }
+        self.media.insert(media.hash.clone(), bytes);
+        media
+    }
+
+    /// Name and bytes of an image, wherever it is.
+    async fn bytes(&mut self, src: &str) -> Result<(String, Vec<u8>), Words> {
+        let src = src.trim();
+        let lower = src.get(..8).unwrap_or(src).to_ascii_lowercase();
+        if src.is_empty() {
+            return Err(Words::new(
+                "图片没有地址。请写文件名，或删去这张图。",
+                "has no address; name a file or take the image out.",
+            ));
+        }
+        if lower.starts_with("data:") {
+            return data(src);
+        }
+        if lower.starts_with("http://") || lower.starts_with("https://") {
+            return self.fetch(src).await;
+        }
+        if src.starts_with("//") {
+            return Err(Words::new(
+                "网络图片的地址要写全，以 https:// 开头。",
+                "an address is written in full, from https:// on.",
+            ));
+        }
+        self.file(src).map(|(path, bytes)| (path, bytes.to_vec()))
+    }
+
+    /// A file of the bundle by the name a text or field gives, percent signs or not.
+    fn file(&mut self, name: &str) -> Result<(String, &[u8]), Words> {
+        let bare = name.split(['?', '#']).next().unwrap_or(name);
+        let ways = [
+            name.to_owned(),
+            paths::percent_decoded(name),
+            paths::percent_decoded(bare),
+        ];
+        if ways
+            .iter()
+            .all(|way| paths::inside("a/b/c/d", way).is_none())
+        {
+            return Err(Words::new(
+                "不能用绝对路径，也不能走出稿件文件夹。",
+                "is an absolute path or leaves the item's folder.",
+            ));
+        }
+        if let Some(path) = ways.iter().find_map(|way| self.bundle.find(way)) {
+            let bytes = self.bundle.take(&path);
+            return Ok((path, bytes));
+        }
+        let (zh, en) = match nearest(&ways[2], self.bundle.names()) {
+            Some(near) => (
+                format!("是不是“{near}”？"),
+                format!("; did you mean `{near}`?"),
+            ),
+            None => (
+                "请和稿件一起提交，文件名要完全一致。".into(),
+                "; hand it in with it.".into(),
+            ),
+        };
+        Err(Words::new(
+            format!("稿件里没有这个文件。{zh}"),
+            format!("there is no such file in the submission{en}"),
+        ))
+    }
+
+    async fn fetch(&mut self, address: &str) -> Result<(String, Vec<u8>), Words> {
+        if !self.desk.limits.fetch_images {
+            return Err(Words::new(
+                "按配置不取网络图片。请把图片存为文件，和稿件一起提交。",
+                "images are not fetched here; hand the file in with the item.",
+            ));
+        }
+        self.fetched += 1;
+        if self.fetched > MOST_FETCHED {
+            return Err(Words::new(
+                format!("网络图片超过 {MOST_FETCHED} 张。请把图片存为文件，和稿件一起提交。"),
+                format!("more than {MOST_FETCHED} images by address; hand them in as files."),
+            ));
+        }
+        let mut request =
+            Request::new(axum::http::Method::GET, address).header("accept", "image/*");
+        request.cap = usize::try_from(self.desk.limits.image_max_bytes).unwrap_or(usize::MAX);
+        request.within = Duration::from_secs(30);
+        let reply = self.desk.fetch.send(request).await.map_err(|trouble| {
+            Words::new(
+                format!("取不到这张网络图片（{trouble}）。请把图片存为文件，和稿件一起提交。"),
+                format!("cannot be fetched ({trouble}); hand the file in with the item."),
+            )
+        })?;
+        if reply.status != 200 {
+            let status = reply.status;
+            return Err(Words::new(
+                format!("取不到这张网络图片（状态 {status}）。请把图片存为文件，和稿件一起提交。"),
+                format!("cannot be fetched (status {status}); hand the file in with the item."),
+            ));
+        }
+        let name = address.split(['?', '#']).next().unwrap_or_default();
+        let name = paths::percent_decoded(paths::file_name(name));
+        Ok((
+            if name.is_empty() {
+                "image".into()
+            } else {
+                name
+            },
+            reply.body,
+        ))
+    }
+
+    /// The attachments in their order; labels default to the file's name.
+    pub fn attach(&mut self, named: Vec<Named>, report: &mut Report) -> Vec<Attachment> {
+        let mut attachments: Vec<Attachment> = Vec::new();
+        for Named { place, file, label } in named {
+            let limits = self.desk.limits;
+            let opened = self.file(&file).and_then(|(path, bytes)| {
+                let media = files::open(&path, bytes, limits)?;
+                Ok((media, bytes.to_vec()))
+            });
+            match opened {
+                Ok((media, bytes)) => {
+                    self.media.insert(media.hash.clone(), bytes);
+                    let label = label.unwrap_or_else(|| media.name.clone());
+                    attachments.push(Attachment { label, media });
+                }
+                Err(Words { zh, en }) => {
+                    let shown = paths::shown(&file);
+                    report.complain(
+                        &place,
+                        Words::new(format!("附件“{shown}”：{zh}"), format!("`{shown}`: {en}")),
+                    );
+                }
+            }
+        }
+        attachments
+    }
+
+    /// Files that nothing named are not taken, and that is told.
+    pub fn tell_left(&self, report: &mut Report) {
+        for path in self.bundle.left() {
+            report.note(
+                format!("{path} 没有被正文、封面或附件引用，未收入。"),
+                format!("{path} is named by nothing in the item and was not taken."),
+            );
+        }
+    }
+}
+
+/// `src` and `alt` of every image, in order.
+pub fn sources(fragment: &str) -> Vec<(String, String)> {
+    let mut seen = Vec::new();
+    let settings = Settings::new().append_element_content_handler(element!("img", |el| {
+        let value = |name| unescape(&el.get_attribute(name).unwrap_or_default());
+        seen.push((value("src"), value("alt")));
+        Ok(())
+    }));
+    let _same = rewrite_str(fragment, settings);
+    seen
+}
+
+/// What an answer calls an image: never its query, never its data.
+fn called(src: &str) -> String {
+    let src = src.split(['?', '#']).next().unwrap_or_default();
+    if src
+        .get(..5)
+        .is_some_and(|start| start.eq_ignore_ascii_case("data:"))
+    {
+        return "data:".to_owned();
+    }
+    lubu_channels::kit::text::quoted(&paths::percent_decoded(src))
+}
+
+/// An image written into the text itself.
+fn data(src: &str) -> Result<(String, Vec<u8>), Words> {
+    let broken = || {
+        Words::new(
+            "写在正文里的图片（data:）不完整。请存为文件，和稿件一起提交。",
+            "the image inside the text (data:) is broken; hand it in as a file.",
+        )
+    };
+    let (head, body) = src
+        .get(5..)
+        .and_then(|rest| rest.split_once(','))
+        .ok_or_else(broken)?;
+    let body = paths::percent_decoded(body);
+    if !head.trim_end().to_ascii_lowercase().ends_with(";base64") {
+        return Ok(("image".into(), body.into_bytes()));
+    }
+    let body: String = body.split_ascii_whitespace().collect();
+    let bytes = BASE64.decode(body).map_err(|_| broken())?;
+    Ok(("image".into(), bytes))
+}

@@ -161,20 +161,3 @@ pub async fn prepare(submission: Submission, desk: &Desk<'_>) -> Result<Prepared
         notes: report.notes,
     })
 }
-
-impl Submission {
-    /// A text alone, or a folder with one text and what it names.
-    pub fn from_path(path: &std::path::Path) -> Result<Self, Complaint> {
-        let bytes = std::fs::read(path).map_err(|error| Complaint {
-            place: path.display().to_string(),
-            words: Words::new(error.to_string(), error.to_string()),
-        })?;
-        Ok(Self {
-            main: 0,
-            files: vec![Handed {
-                path: path.display().to_string(),
-                bytes,
-            }],
-        })
-    }
-}

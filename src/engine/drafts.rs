@@ -57,6 +57,35 @@ impl Drafts {
     }
 }
 
+/// Drafts as they are kept.
+#[derive(Debug)]
+pub struct Packed {
+    pub hash: String,
+    /// What the approval's act carries along; none when it is a blob.
+    pub inline: Option<Vec<u8>>,
+}
+
+/// Well under what a record may weigh in the state.
+const INLINE_MOST: usize = 16 << 10;
+/// A bound for unpacking, far above what intake lets in.
+const UNPACKED_MOST: usize = 1 << 30;
+
+fn pack(drafts: &Drafts) -> Stored<Vec<u8>> {
+    let bytes = postcard::to_stdvec(drafts).map_err(unreadable)?;
+    zstd::bulk::compress(&bytes, 1).map_err(unreadable)
+}
+
+fn unpack(bytes: &[u8]) -> Stored<Drafts> {
+    let size = zstd::bulk::Decompressor::upper_bound(bytes).unwrap_or(UNPACKED_MOST);
+    let bytes = zstd::bulk::decompress(bytes, size.min(UNPACKED_MOST)).map_err(unreadable)?;
+    postcard::from_bytes(&bytes).map_err(unreadable)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape `map_err` wants")]
+fn unreadable(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Unread(format!("drafts: {error}"))
+}
+
 /// Keeps the last drafts read, up to a weight, so that four lanes read one blob once.
 #[derive(Debug)]
 pub struct Shelf {
@@ -74,13 +103,19 @@ impl Default for Shelf {
 }
 
 impl Shelf {
-    /// Writes the blob; its hash names the drafts from now on.
-    pub async fn put(&self, store: &dyn Store, drafts: Drafts) -> Stored<String> {
-        let bytes = postcard::to_stdvec(&drafts)
-            .map_err(|error| StoreError::Unread(format!("drafts: {error}")))?;
-        let hash = store.put_blob(bytes).await?;
+    /// Packs drafts for an approval; their hash names them from now on. Small ones travel in the
+    /// approval's own act, which is synced anyway: a file of their own would cost two more syncs.
+    /// Larger ones are a blob before this returns.
+    pub async fn put(&self, store: &dyn Store, drafts: Drafts) -> Stored<Packed> {
+        let packed = pack(&drafts)?;
+        let hash = if packed.len() <= INLINE_MOST {
+            blake3::hash(&packed).to_hex().to_string()
+        } else {
+            store.put_blob(packed.clone()).await?
+        };
         self.keep(hash.clone(), Arc::new(drafts));
-        Ok(hash)
+        let inline = (packed.len() <= INLINE_MOST).then_some(packed);
+        Ok(Packed { hash, inline })
     }
 
     /// The drafts, checked against the blob's hash when they are read from disk.
@@ -91,9 +126,7 @@ impl Shelf {
         let Some(bytes) = store.blob(hash).await? else {
             return Ok(None);
         };
-        let drafts: Drafts = postcard::from_bytes(&bytes)
-            .map_err(|error| StoreError::Unread(format!("drafts: {error}")))?;
-        let drafts = Arc::new(drafts);
+        let drafts = Arc::new(unpack(&bytes)?);
         self.keep(hash.to_owned(), Arc::clone(&drafts));
         Ok(Some(drafts))
     }
@@ -135,7 +168,6 @@ mod tests {
             )],
         };
         let drafts = Drafts::new([(ChannelNo(1), draft.clone()), (ChannelNo(4), draft)]);
-        let bytes = postcard::to_stdvec(&drafts).unwrap();
-        assert_eq!(postcard::from_bytes::<Drafts>(&bytes).unwrap(), drafts);
+        assert_eq!(unpack(&pack(&drafts).unwrap()).unwrap(), drafts);
     }
 }

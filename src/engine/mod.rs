@@ -28,7 +28,7 @@ use crate::model::delivery::Delivery;
 use crate::model::policy::Policy;
 use crate::store::{Store, Stored};
 
-pub use drafts::{Drafts, Shelf};
+pub use drafts::{Drafts, Packed, Shelf};
 use lane::{Lane, Message};
 
 /// What every attempt needs of one channel.

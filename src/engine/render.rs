@@ -99,24 +99,35 @@ impl Media for Loaded {
     }
 }
 
-/// One channel's draft, rendered on a thread that may be busy for long: images are re-encoded.
-pub async fn draft(
-    channel: Arc<dyn Channel>,
-    document: Document,
+/// What a channel made of a document.
+pub type Rendered = Result<Draft, Vec<Finding>>;
+
+/// Every channel's draft, rendered on a thread that may be busy for long: images are re-encoded.
+pub async fn drafts(
+    papers: Vec<(Arc<dyn Channel>, Document)>,
     media: Arc<Loaded>,
-) -> Result<Draft, Vec<Finding>> {
-    let rendered =
-        tokio::task::spawn_blocking(move || channel.draft(&document, media.as_ref())).await;
-    rendered.unwrap_or_else(|_| {
-        let words = lubu_channels::Words::new(
-            "生成稿样时程序出错,请把这一稿交给运维",
-            "rendering the draft ended by a panic; hand this item to the engineer",
-        );
-        Err(vec![Finding {
-            field: "body".into(),
-            limit: None,
-            actual: None,
-            words,
-        }])
-    })
+) -> Vec<Rendered> {
+    let count = papers.len();
+    let rendered = tokio::task::spawn_blocking(move || {
+        let one = |(channel, document): (Arc<dyn Channel>, Document)| {
+            channel.draft(&document, media.as_ref())
+        };
+        papers.into_iter().map(one).collect()
+    });
+    rendered
+        .await
+        .unwrap_or_else(|_| vec![Err(vec![panicked()]); count])
+}
+
+fn panicked() -> Finding {
+    let words = lubu_channels::Words::new(
+        "生成稿样时程序出错,请把这一稿交给运维",
+        "rendering the draft ended by a panic; hand this item to the engineer",
+    );
+    Finding {
+        field: "body".into(),
+        limit: None,
+        actual: None,
+        words,
+    }
 }

@@ -1,14 +1,11 @@
 //! Sign-off: every channel's draft is rendered and shown before anything is signed.
 
-use std::sync::Arc;
-
 use lubu_channels::Words;
 
 use super::submit::unexpected;
 use super::view::DeliveryView;
 use super::{Done, Service, Trouble, view};
 use crate::engine::Drafts;
-use crate::engine::render::Loaded;
 use crate::ids::ItemId;
 use crate::model::approval::{Approval, OnCorrection};
 use crate::model::item::{Content, Revision};
@@ -83,7 +80,7 @@ impl Service {
             .iter()
             .map(|(no, draft)| (*no, draft.hash()))
             .collect();
-        let blob = self
+        let packed = self
             .shelf()
             .put(self.store.as_ref(), Drafts::new(drafts))
             .await?;
@@ -99,13 +96,14 @@ impl Service {
             by: by.clone(),
             opinion: approve.opinion.trim().to_owned(),
             at: self.time.now(),
-            drafts: blob,
+            drafts: packed.hash,
             routed,
         };
         let actor = Actor::new(by, approve.from);
         let act = Act::Approve(Box::new(ApproveAct {
             actor,
             approval,
+            inline: packed.inline,
             choices,
         }));
         let Answer::Deliveries(deliveries) = self.store.act(act).await? else {
@@ -132,9 +130,8 @@ impl Service {
         let number = revision.unwrap_or(dossier.item.latest);
         let revision = find_revision(&dossier, number)?;
         let content = self.content(revision).await?;
-        let media = Arc::new(Loaded::read(self.store.as_ref(), &content).await?);
         let draft = self
-            .draft_for(channel, &dossier.item, revision, &content, media)
+            .draft_for(channel, &dossier.item, revision, &content)
             .await?;
         draft.map(|draft| draft.preview).map_err(Trouble::Unfit)
     }

@@ -54,12 +54,7 @@ impl Service {
 
     pub fn number(&self, name: &str) -> Done<ChannelNo> {
         let found = self.names.iter().find(|(_, known)| known == name);
-        found.map(|(no, _)| *no).ok_or_else(|| {
-            Trouble::NotFound(Words::new(
-                format!("没有名为“{name}”的渠道。lubu channels 列出全部渠道。"),
-                format!("there is no channel `{name}`; `lubu channels` lists them."),
-            ))
-        })
+        found.map(|(no, _)| *no).ok_or_else(|| no_channel(name))
     }
 
     fn category(&self, code: &str) -> Category {
@@ -159,6 +154,13 @@ impl Service {
         }
         Ok(())
     }
+}
+
+fn no_channel(name: &str) -> Trouble {
+    Trouble::NotFound(Words::new(
+        format!("没有名为“{name}”的渠道。lubu channels 列出全部渠道。"),
+        format!("there is no channel `{name}`; `lubu channels` lists them."),
+    ))
 }
 
 fn checked(url: Option<String>) -> Done<Option<String>> {

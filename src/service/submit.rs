@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lubu_channels::Words;
 
 use super::view::FindingView;
-use super::{Done, Service, Trouble};
+use super::{Done, Service, Trouble, no_channel};
 use crate::engine::render::{self, Loaded};
 use crate::ids::{ChannelNo, ItemId};
 use crate::intake::{self, Desk, Prepared, Submission};
@@ -194,54 +194,55 @@ impl Service {
         without: &[String],
     ) -> Done<(Vec<(ChannelNo, lubu_channels::Draft)>, Vec<FindingView>)> {
         let media = Arc::new(Loaded::read(self.store.as_ref(), content).await?);
+        let mut names = self.config.routing.channels(&content.category);
+        names.retain(|name| !without.iter().any(|skipped| skipped == name));
+        let mut papers = Vec::new();
+        for name in &names {
+            papers.push(self.paper(name, item, revision, content)?);
+        }
         let mut drafts = Vec::new();
         let mut findings = Vec::new();
-        for name in self.config.routing.channels(&content.category) {
-            if without.iter().any(|skipped| skipped == name) {
-                continue;
-            }
-            let number = self.number(name)?;
-            match self
-                .draft_for(name, item, revision, content, Arc::clone(&media))
-                .await?
-            {
-                Ok(draft) => drafts.push((number, draft)),
-                Err(theirs) => findings.extend(theirs),
+        for (name, rendered) in names.iter().zip(render::drafts(papers, media).await) {
+            match rendered {
+                Ok(draft) => drafts.push((self.number(name)?, draft)),
+                Err(theirs) => findings.extend(theirs.into_iter().map(|one| found(name, one))),
             }
         }
         Ok((drafts, findings))
     }
 
+    /// One channel's draft of a revision.
     pub(super) async fn draft_for(
         &self,
         name: &str,
         item: &Item,
         revision: &Revision,
         content: &Content,
-        media: Arc<Loaded>,
     ) -> Done<Result<lubu_channels::Draft, Vec<FindingView>>> {
-        let Some(channel) = self.config.channels.iter().find(|one| one.name == name) else {
-            self.number(name)?;
-            return Ok(Err(Vec::new()));
-        };
+        let media = Arc::new(Loaded::read(self.store.as_ref(), content).await?);
+        let paper = self.paper(name, item, revision, content)?;
+        let rendered = render::drafts(vec![paper], media).await.pop();
+        let rendered = rendered.unwrap_or_else(|| Err(Vec::new()));
+        Ok(rendered.map_err(|theirs| theirs.into_iter().map(|one| found(name, one)).collect()))
+    }
+
+    /// A channel and the document it is to show.
+    fn paper(
+        &self,
+        name: &str,
+        item: &Item,
+        revision: &Revision,
+        content: &Content,
+    ) -> Done<(Arc<dyn lubu_channels::Channel>, lubu_channels::Document)> {
+        let config = self.config.channels.iter().find(|one| one.name == name);
+        let config = config.ok_or_else(|| no_channel(name))?;
         let frame = render::Frame {
             publisher: &self.config.office.name,
             category: self.category(&content.category),
             canonical: self.canonical(item.id),
         };
-        let document = render::document(item, revision, content, &frame, name, &channel.adapter);
-        let rendered = render::draft(Arc::clone(&channel.channel), document, media).await;
-        Ok(rendered.map_err(|findings| {
-            let view = |one: lubu_channels::Finding| FindingView {
-                channel: name.to_owned(),
-                field: one.field,
-                limit: one.limit,
-                actual: one.actual,
-                reason: one.words.zh,
-                reason_en: one.words.en,
-            };
-            findings.into_iter().map(view).collect()
-        }))
+        let document = render::document(item, revision, content, &frame, name, &config.adapter);
+        Ok((Arc::clone(&config.channel), document))
     }
 
     /// The item's address on the office's own site, where there is one.
@@ -266,6 +267,17 @@ impl Service {
             *byte = one;
         }
         bytes
+    }
+}
+
+fn found(channel: &str, one: lubu_channels::Finding) -> FindingView {
+    FindingView {
+        channel: channel.to_owned(),
+        field: one.field,
+        limit: one.limit,
+        actual: one.actual,
+        reason: one.words.zh,
+        reason_en: one.words.en,
     }
 }
 

@@ -132,6 +132,8 @@ pub struct IndexRule {
 pub struct Approve {
     pub actor: Actor,
     pub approval: Approval,
+    /// The packed drafts that the approval names, where they are small enough to travel here.
+    pub inline: Option<Vec<u8>>,
     /// What to do on channels that cannot correct in place.
     pub choices: Vec<(ChannelNo, OnCorrection)>,
 }

@@ -67,6 +67,11 @@ pub fn quota(account: &str, name: &str, window: &str) -> Vec<u8> {
     )
 }
 
+/// Small bytes by their hash, which travelled in an act.
+pub fn inline(hash: &str) -> Vec<u8> {
+    join(b'b', &[hash.as_bytes()])
+}
+
 /// The last index number given in a year.
 pub fn index(org: &str, year: i32) -> Vec<u8> {
     join(b'n', &[org.as_bytes(), b"\0", &year.to_be_bytes()])

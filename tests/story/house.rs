@@ -202,7 +202,7 @@ impl House {
             .collect();
         let shelf = &self.engine.shared.shelf;
         let drafts = lubu::engine::Drafts::new(drafts);
-        let blob = shelf.put(self.store.as_ref(), drafts).await.expect("kept");
+        let packed = shelf.put(self.store.as_ref(), drafts).await.expect("kept");
         let approval = Approval {
             item: revision.item,
             revision: revision.number,
@@ -211,12 +211,13 @@ impl House {
             by: by.into(),
             opinion: "同意".into(),
             at: self.time.now(),
-            drafts: blob,
+            drafts: packed.hash,
             routed,
         };
         let approve = Approve {
             actor: Actor::new(by, "cli"),
             approval,
+            inline: packed.inline,
             choices,
         };
         let answer = self.store.act(Act::Approve(Box::new(approve))).await?;

@@ -20,6 +20,7 @@ impl Desk<'_> {
         let Approve {
             actor,
             approval,
+            inline,
             choices,
         } = approve;
         let mut item = self.item(approval.item)?;
@@ -47,6 +48,9 @@ impl Desk<'_> {
                 item.channels.push(delivery.id.channel);
             }
             self.put_delivery(delivery)?;
+        }
+        if let Some(bytes) = inline {
+            self.put(keys::inline(&approval.drafts), &bytes, "drafts")?;
         }
         self.put(
             keys::approval(item.id, approval.revision),

@@ -13,6 +13,7 @@ use lol_html::{Settings, element, rewrite_str};
 use lubu_channels::kit::html::unescape;
 use lubu_channels::{Attachment, MediaRef, Request, Words};
 
+use super::body::Loose;
 use super::clean::{self, Images};
 use super::head::Named;
 use super::keys::nearest;
@@ -233,6 +234,44 @@ impl<'a> Gallery<'a> {
             },
             reply.body,
         ))
+    }
+
+    /// Files that links of the text name become attachments; other links that no channel could
+    /// follow lose their address, and that is told.
+    pub fn linked(&mut self, links: &[Loose], known: &[Named], report: &mut Report) -> Vec<Named> {
+        let mut linked: Vec<(String, Named)> = Vec::new();
+        let listed: Vec<String> = known
+            .iter()
+            .filter_map(|named| self.bundle.find(&named.file))
+            .collect();
+        for Loose { href, words } in links {
+            let (shown, bare) = (called(href), href.split(['?', '#']).next().unwrap_or(href));
+            let Some(path) = self.bundle.find(&paths::percent_decoded(bare)) else {
+                report.note(
+                    format!("链接“{words}”（{shown}）不是完整网址，已去掉链接、留下文字。"),
+                    format!("the link `{words}` ({shown}) is no full address; its words stay."),
+                );
+                continue;
+            };
+            if listed.contains(&path) || linked.iter().any(|(other, _)| *other == path) {
+                continue;
+            }
+            report.note(
+                format!("正文链接的文件 {path} 已列入附件。"),
+                format!("{path}, linked in the text, is now an attachment."),
+            );
+            let label = Some(words.clone()).filter(|words| !words.is_empty());
+            let place = format!("link ({shown})");
+            linked.push((
+                path.clone(),
+                Named {
+                    place,
+                    file: path,
+                    label,
+                },
+            ));
+        }
+        linked.into_iter().map(|(_, named)| named).collect()
     }
 
     /// The attachments in their order; labels default to the file's name.

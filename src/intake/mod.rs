@@ -4,6 +4,7 @@
 //! or one answer that names every problem with its place.
 
 mod body;
+mod choices;
 mod clean;
 mod encoding;
 mod fields;
@@ -12,6 +13,7 @@ mod folder;
 mod gallery;
 mod head;
 mod keys;
+mod markdown;
 mod paths;
 mod pictures;
 mod source;
@@ -117,20 +119,16 @@ pub async fn prepare(submission: Submission, desk: &Desk<'_>) -> Result<Prepared
         return Err(report.complaints);
     };
     let head = head::read(source.fields, desk, &mut report);
-    let fragment = body::fragment(
-        &source.name,
-        source.format,
-        &source.text,
-        &head.title,
-        &mut report,
-    );
+    let raw = body::raw(source.format, &source.text, &head.title);
+    let fragment = body::fragment(&source.name, &raw, &head.title, &mut report);
     let mut gallery = Gallery::new(source.bundle, desk);
     let (body, images) = gallery.hang(&fragment, &mut report).await;
     let cover = match head.cover {
         Some(named) => gallery.cover(named, &mut report).await,
         None => None,
     };
-    let attachments = gallery.attach(head.attachments, &mut report);
+    let linked = gallery.linked(&body::loose_links(&raw), &head.attachments, &mut report);
+    let attachments = gallery.attach([head.attachments, linked].concat(), &mut report);
     gallery.tell_left(&mut report);
     if !report.complaints.is_empty() {
         return Err(report.complaints);

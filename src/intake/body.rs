@@ -29,10 +29,10 @@ impl Format {
     }
 }
 
-/// The clean fragment; images still have the `src` their author gave.
-pub fn fragment(name: &str, raw: &str, title: &str, report: &mut Report) -> String {
-    tell_what_goes(name, raw, report);
-    let Some(clean) = clean::clean(raw, Images::Keep) else {
+/// The clean fragment; images still have the `src` their author gave. `raw` is `None` where it
+/// nests too deeply to be read at all.
+pub fn fragment(name: &str, raw: Option<&str>, title: &str, report: &mut Report) -> String {
+    let Some(clean) = raw.and_then(|raw| clean::clean(raw, Images::Keep)) else {
         report.wrong(
             name,
             "HTML 的嵌套过于混乱，无法可靠地净化。请用编辑器重新整理后再提交。",
@@ -40,6 +40,7 @@ pub fn fragment(name: &str, raw: &str, title: &str, report: &mut Report) -> Stri
         );
         return String::new();
     };
+    tell_what_goes(name, raw.unwrap_or_default(), report);
     let fragment = headings(&without_title(clean, title));
     if html::text(&fragment).trim().is_empty() && !fragment.contains("<img") {
         report.wrong(
@@ -51,14 +52,14 @@ pub fn fragment(name: &str, raw: &str, title: &str, report: &mut Report) -> Stri
     fragment
 }
 
-/// As HTML, nothing taken out yet.
-pub fn raw(format: Format, text: &str, title: &str) -> String {
+/// As HTML, nothing taken out yet; `None` where it nests too deeply.
+pub fn raw(format: Format, text: &str, title: &str) -> Option<String> {
     let html = match format {
         Format::Markdown => markdown::html(text),
         Format::Html => text.to_owned(),
         Format::Text => paragraphs(text, title),
     };
-    in_plain_attributes(&html)
+    (!clean::nests_too_deeply(&html)).then(|| in_plain_attributes(&html))
 }
 
 /// Each line that is not empty is a paragraph; the indent is the page's, not the text's.

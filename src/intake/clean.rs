@@ -100,6 +100,45 @@ pub fn clean(html: &str, images: Images) -> Option<String> {
     None
 }
 
+/// Elements that stand alone or that the next of their kind closes.
+const SHORT: &[&str] = &[
+    "area", "base", "br", "col", "colgroup", "dd", "dt", "embed", "hr", "img", "input", "li",
+    "link", "meta", "option", "p", "param", "source", "tbody", "td", "tfoot", "th", "thead", "tr",
+    "track", "wbr",
+];
+
+/// A parser's work grows with the square of what is left open; no text needs hundreds. Counted
+/// roughly, by names alone: too many rather than too few.
+pub fn nests_too_deeply(html: &str) -> bool {
+    const MOST: usize = 400;
+    let mut open = HashMap::<String, usize>::new();
+    let mut depth = 0_usize;
+    for piece in html.split('<').skip(1) {
+        let is_end = piece.starts_with('/');
+        let name = piece.trim_start_matches('/');
+        let name: String = name
+            .chars()
+            .take_while(char::is_ascii_alphanumeric)
+            .collect();
+        let name = name.to_ascii_lowercase();
+        if name.is_empty() || SHORT.contains(&name.as_str()) {
+            continue;
+        }
+        let count = open.entry(name).or_default();
+        if !is_end {
+            *count += 1;
+            depth += 1;
+        } else if *count > 0 {
+            *count -= 1;
+            depth -= 1;
+        }
+        if depth > MOST {
+            return true;
+        }
+    }
+    false
+}
+
 fn attribute(images: &Images, tag: &str, name: &str, value: &str) -> Option<String> {
     match (tag, name) {
         ("img", "src") => match images {
@@ -316,15 +355,26 @@ mod tests {
     }
 
     #[test]
-    fn ten_thousand_open_elements_do_not_overflow() {
+    fn elements_left_open_without_end_are_refused_and_long_lists_are_not() {
         for tag in [
             "<div>",
             "<blockquote>",
-            "<b>",
+            "<b><p>",
             "<table><tr><td>",
-            "<ul><li>",
+            "<ul><li></x>",
+            "<B>",
         ] {
-            clean(&tag.repeat(10_000), Images::Keep);
+            assert!(nests_too_deeply(&tag.repeat(10_000)), "{tag}");
+        }
+        for tag in [
+            "<p>字",
+            "<li>字",
+            "<b>字</b>",
+            "<br>",
+            "<div><p>字</div>",
+            "<h2>字</h2>",
+        ] {
+            assert!(!nests_too_deeply(&tag.repeat(10_000)), "{tag}");
         }
     }
 

@@ -361,3 +361,22 @@ pub fn is_web(text: &str) -> bool {
     url::Url::parse(text)
         .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::KEYS;
+
+    #[test]
+    fn the_guide_names_every_field_and_label() {
+        let guide = include_str!("../../docs/items.md");
+        for (key, labels) in KEYS {
+            assert!(
+                key == "channels" || guide.contains(&format!("`{key}`")),
+                "{key}"
+            );
+            for label in labels.iter().filter(|_| key != "by") {
+                assert!(guide.contains(label), "{label}");
+            }
+        }
+    }
+}

@@ -201,3 +201,17 @@ async fn a_form_that_sends_bare_names_and_the_text_last_is_understood() {
         prepared.notes
     );
 }
+
+/// The guide's own example, beside the fixture's files.
+#[tokio::test]
+async fn the_complete_example_of_the_guide_is_taken_as_it_stands() {
+    let guide = include_str!("../../../docs/items.md");
+    let (_, example) = guide.split_once("## 完整的例子").unwrap();
+    let (_, example) = example.split_once("```toml\n").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    let mut submission = policy();
+    submission.files[submission.main].bytes = example.as_bytes().to_vec();
+    let prepared = Bench::new().submit(submission).await.unwrap();
+    assert_eq!(prepared.content.attachments.len(), 2);
+    assert!(prepared.content.body.contains("t-fn-1"));
+}

@@ -5,10 +5,10 @@ use std::cell::RefCell;
 use lol_html::html_content::ContentType;
 use lol_html::{Settings, element, rewrite_str, text};
 use lubu_channels::kit::html;
-use lubu_channels::kit::text::essence;
+use lubu_channels::kit::text::{essence, one_line};
 
 use super::clean::{self, GONE, Images};
-use super::{Report, paths};
+use super::{Report, markdown, paths};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -29,17 +29,10 @@ impl Format {
     }
 }
 
-/// The clean fragment; images still have the `src` their author gave.
-pub fn fragment(
-    name: &str,
-    format: Format,
-    text: &str,
-    title: &str,
-    report: &mut Report,
-) -> String {
-    let raw = raw(format, text, title);
-    tell_what_goes(name, &raw, report);
-    let Some(clean) = clean::clean(&raw, Images::Keep) else {
+/// The clean fragment; images still have the `src` their author gave. `raw` is `None` where it
+/// nests too deeply to be read at all.
+pub fn fragment(name: &str, raw: Option<&str>, title: &str, report: &mut Report) -> String {
+    let Some(clean) = raw.and_then(|raw| clean::clean(raw, Images::Keep)) else {
         report.wrong(
             name,
             "HTML 的嵌套过于混乱，无法可靠地净化。请用编辑器重新整理后再提交。",
@@ -47,6 +40,7 @@ pub fn fragment(
         );
         return String::new();
     };
+    tell_what_goes(name, raw.unwrap_or_default(), report);
     let fragment = headings(&without_title(clean, title));
     if html::text(&fragment).trim().is_empty() && !fragment.contains("<img") {
         report.wrong(
@@ -58,26 +52,14 @@ pub fn fragment(
     fragment
 }
 
-/// As HTML, nothing taken out yet.
-pub fn raw(format: Format, text: &str, title: &str) -> String {
+/// As HTML, nothing taken out yet; `None` where it nests too deeply.
+pub fn raw(format: Format, text: &str, title: &str) -> Option<String> {
     let html = match format {
-        Format::Markdown => markdown(text),
+        Format::Markdown => markdown::html(text),
         Format::Html => text.to_owned(),
         Format::Text => paragraphs(text, title),
     };
-    with_lazy_images(&html)
-}
-
-fn markdown(text: &str) -> String {
-    let mut options = comrak::Options::default();
-    options.extension.strikethrough = true;
-    options.extension.table = true;
-    options.extension.autolink = true;
-    options.extension.footnotes = true;
-    options.extension.cjk_friendly_emphasis = true;
-    // Raw HTML is cleaned with everything else.
-    options.render.r#unsafe = true;
-    comrak::markdown_to_html(text, &options)
+    (!clean::nests_too_deeply(&html)).then(|| in_plain_attributes(&html))
 }
 
 /// Each line that is not empty is a paragraph; the indent is the page's, not the text's.
@@ -93,24 +75,69 @@ fn paragraphs(text: &str, title: &str) -> String {
     {
         lines.next();
     }
-    lines
-        .map(|line| format!("<p>{}</p>\n", html::escape(line)))
-        .collect()
+    let paragraphs = lines.map(|line| format!("<p>{}</p>", html::escape(line)));
+    paragraphs.collect::<Vec<_>>().join("\n")
 }
 
-/// Copied pages often name their images in `data-src` alone.
-fn with_lazy_images(raw: &str) -> String {
-    let settings = Settings::new().append_element_content_handler(element!("img", |el| {
-        if el
-            .get_attribute("src")
-            .is_none_or(|src| src.trim().is_empty())
-            && let Some(lazy) = el.get_attribute("data-src")
-        {
-            el.set_attribute("src", &lazy)?;
-        }
-        Ok(())
-    }));
+/// What copied pages say in other ways: images named in `data-src` alone, lines set right by style.
+fn in_plain_attributes(raw: &str) -> String {
+    let settings = Settings::new()
+        .append_element_content_handler(element!("img[data-src]", |el| {
+            let src = el.get_attribute("src").unwrap_or_default();
+            if src.trim().is_empty()
+                && let Some(lazy) = el.get_attribute("data-src")
+            {
+                el.set_attribute("src", &lazy)?;
+            }
+            Ok(())
+        }))
+        .append_element_content_handler(element!("[style]", |el| {
+            let style = el.get_attribute("style").unwrap_or_default().to_lowercase();
+            let aligned = style.split(';').filter_map(|one| one.split_once(':'));
+            for (_, side) in aligned.filter(|(name, _)| name.trim() == "text-align") {
+                el.set_attribute("align", side.trim())?;
+            }
+            Ok(())
+        }));
     rewrite_str(raw, settings).unwrap_or_else(|_| raw.to_owned())
+}
+
+/// A link that no channel could follow, and the words it stood on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loose {
+    pub href: String,
+    pub words: String,
+}
+
+/// Links that cleaning will take from their words, in order.
+pub fn loose_links(raw: &str) -> Vec<Loose> {
+    let seen: RefCell<Vec<Loose>> = RefCell::new(Vec::new());
+    let open = RefCell::new(false);
+    let settings = Settings::new()
+        .append_element_content_handler(element!("a", |el| {
+            let href = html::unescape(&el.get_attribute("href").unwrap_or_default());
+            let is_loose = !href.trim().is_empty() && clean::link(&href).is_none();
+            open.replace(is_loose);
+            if is_loose {
+                seen.borrow_mut().push(Loose {
+                    href,
+                    words: String::new(),
+                });
+            }
+            Ok(())
+        }))
+        .append_element_content_handler(text!("a", |chunk| {
+            if let (true, Some(last)) = (*open.borrow(), seen.borrow_mut().last_mut()) {
+                last.words.push_str(chunk.as_str());
+            }
+            Ok(())
+        }));
+    let _same = rewrite_str(raw, settings);
+    let tidy = |Loose { href, words }| {
+        let words = one_line(&html::unescape(&words));
+        Loose { href, words }
+    };
+    seen.into_inner().into_iter().map(tidy).collect()
 }
 
 /// What readers would have seen and now will not is told; `script` and `style` too.

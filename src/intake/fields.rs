@@ -31,6 +31,7 @@ pub enum Value {
 
 /// The front matter's table. What stands after a mistake of syntax may be missing from it.
 pub fn from_toml(name: &str, text: &str, first_line: usize, report: &mut Report) -> Node {
+    let text = &with_quoted_keys(text);
     let (table, errors) = DeTable::parse_recoverable(text);
     let place = |at: usize| format!("{name}:{}", first_line + line_at(text, at) - 1);
     for error in errors {
@@ -48,6 +49,45 @@ pub fn from_toml(name: &str, text: &str, first_line: usize, report: &mut Report)
         place: format!("{name}:1"),
         value: Value::Table(entries),
     }
+}
+
+/// TOML takes bare keys in Latin letters only. Chinese ones get their quotes here, line by line, so
+/// that a clerk may write 标题 = "…".
+fn with_quoted_keys(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len());
+    let mut inside: Option<&str> = None;
+    for line in text.split_inclusive('\n') {
+        match inside {
+            None => quoted.push_str(&with_quoted_key(line)),
+            Some(_) => quoted.push_str(line),
+        }
+        for fence in ["\"\"\"", "'''"] {
+            let is_open = inside == Some(fence);
+            if (is_open || inside.is_none()) && line.matches(fence).count() % 2 == 1 {
+                inside = if is_open { None } else { Some(fence) };
+            }
+        }
+    }
+    quoted
+}
+
+fn with_quoted_key(line: &str) -> String {
+    let is_header = line.trim_start().starts_with('[');
+    let end = line.find(if is_header { ']' } else { '=' }).unwrap_or(0);
+    let (keys, rest) = line.split_at(end);
+    if keys.is_ascii() || keys.contains(['"', '\'', '#']) {
+        return line.to_owned();
+    }
+    let mut quoted = String::new();
+    for piece in keys.split_inclusive(['.', '[']) {
+        let word = piece.trim_end_matches(['.', '[']).trim();
+        if word.is_ascii() {
+            quoted.push_str(piece);
+        } else {
+            quoted.push_str(&piece.replacen(word, &format!("\"{word}\""), 1));
+        }
+    }
+    quoted + rest
 }
 
 fn toml_entries(
@@ -233,6 +273,23 @@ mod tests {
             &mut report,
         );
         assert_eq!(keys(&node), [("title", "a.md:2"), ("scope", "a.md:4")]);
+    }
+
+    #[test]
+    fn chinese_keys_need_no_quotes_and_texts_are_left_alone() {
+        let mut report = Report::default();
+        let text =
+            "标题 = \"甲 = 乙\"\n摘要 = \"\"\"\n子 = 丑\n\"\"\"\n[渠道.wechat]\n标题.a = \"丙\"\n";
+        let node = from_toml("a.md", text, 2, &mut report);
+        assert!(report.complaints.is_empty(), "{report:?}");
+        assert_eq!(
+            keys(&node),
+            [("标题", "a.md:2"), ("摘要", "a.md:3"), ("渠道", "a.md:6")]
+        );
+        let Value::Table(entries) = node.value else {
+            panic!()
+        };
+        assert_eq!(entries[1].1.value, Value::Text("子 = 丑\n".into()));
     }
 
     #[test]

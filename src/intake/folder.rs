@@ -8,9 +8,9 @@ use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use super::body::{Format, raw};
+use super::addresses::sources;
+use super::body::{Format, loose_links, raw};
 use super::fields::{Node, Value};
-use super::gallery::sources;
 use super::{Complaint, Handed, Report, Submission, paths, source};
 
 /// More than any configuration takes; an inbox must not fill the memory before it is judged.
@@ -248,11 +248,9 @@ fn named_in(text: &Handed) -> BTreeSet<String> {
     };
     texts(&fields, &mut names);
     if let Some((format, body)) = body {
-        names.extend(
-            sources(&raw(format, &body, ""))
-                .into_iter()
-                .map(|(src, _)| src),
-        );
+        let raw = raw(format, &body, "").unwrap_or_default();
+        names.extend(sources(&raw).into_iter().map(|(src, _)| src));
+        names.extend(loose_links(&raw).into_iter().map(|link| link.href));
     }
     let ways = names.iter().flat_map(|name| {
         let bare = name.split(['?', '#']).next().unwrap_or(name);

@@ -7,12 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use lol_html::{Settings, element, rewrite_str};
-use lubu_channels::kit::html::unescape;
 use lubu_channels::{Attachment, MediaRef, Request, Words};
 
+use super::addresses::{called, data, sources};
+use super::body::Loose;
 use super::clean::{self, Images};
 use super::head::Named;
 use super::keys::nearest;
@@ -235,6 +233,44 @@ impl<'a> Gallery<'a> {
         ))
     }
 
+    /// Files that links of the text name become attachments; other links that no channel could
+    /// follow lose their address, and that is told.
+    pub fn linked(&mut self, links: &[Loose], known: &[Named], report: &mut Report) -> Vec<Named> {
+        let mut linked: Vec<(String, Named)> = Vec::new();
+        let listed: Vec<String> = known
+            .iter()
+            .filter_map(|named| self.bundle.find(&named.file))
+            .collect();
+        for Loose { href, words } in links {
+            let (shown, bare) = (called(href), href.split(['?', '#']).next().unwrap_or(href));
+            let Some(path) = self.bundle.find(&paths::percent_decoded(bare)) else {
+                report.note(
+                    format!("链接“{words}”（{shown}）不是完整网址，已去掉链接、留下文字。"),
+                    format!("the link `{words}` ({shown}) is no full address; its words stay."),
+                );
+                continue;
+            };
+            if listed.contains(&path) || linked.iter().any(|(other, _)| *other == path) {
+                continue;
+            }
+            report.note(
+                format!("正文链接的文件 {path} 已列入附件。"),
+                format!("{path}, linked in the text, is now an attachment."),
+            );
+            let label = Some(words.clone()).filter(|words| !words.is_empty());
+            let place = format!("link ({shown})");
+            linked.push((
+                path.clone(),
+                Named {
+                    place,
+                    file: path,
+                    label,
+                },
+            ));
+        }
+        linked.into_iter().map(|(_, named)| named).collect()
+    }
+
     /// The attachments in their order; labels default to the file's name.
     pub fn attach(&mut self, named: Vec<Named>, report: &mut Report) -> Vec<Attachment> {
         let mut attachments: Vec<Attachment> = Vec::new();
@@ -271,49 +307,4 @@ impl<'a> Gallery<'a> {
             );
         }
     }
-}
-
-/// `src` and `alt` of every image, in order.
-pub fn sources(fragment: &str) -> Vec<(String, String)> {
-    let mut seen = Vec::new();
-    let settings = Settings::new().append_element_content_handler(element!("img", |el| {
-        let value = |name| unescape(&el.get_attribute(name).unwrap_or_default());
-        seen.push((value("src"), value("alt")));
-        Ok(())
-    }));
-    let _same = rewrite_str(fragment, settings);
-    seen
-}
-
-/// What an answer calls an image: never its query, never its data.
-fn called(src: &str) -> String {
-    let src = src.split(['?', '#']).next().unwrap_or_default();
-    if src
-        .get(..5)
-        .is_some_and(|start| start.eq_ignore_ascii_case("data:"))
-    {
-        return "data:".to_owned();
-    }
-    lubu_channels::kit::text::quoted(&paths::percent_decoded(src))
-}
-
-/// An image written into the text itself.
-fn data(src: &str) -> Result<(String, Vec<u8>), Words> {
-    let broken = || {
-        Words::new(
-            "写在正文里的图片（data:）不完整。请存为文件，和稿件一起提交。",
-            "the image inside the text (data:) is broken; hand it in as a file.",
-        )
-    };
-    let (head, body) = src
-        .get(5..)
-        .and_then(|rest| rest.split_once(','))
-        .ok_or_else(broken)?;
-    let body = paths::percent_decoded(body);
-    if !head.trim_end().to_ascii_lowercase().ends_with(";base64") {
-        return Ok(("image".into(), body.into_bytes()));
-    }
-    let body: String = body.split_ascii_whitespace().collect();
-    let bytes = BASE64.decode(body).map_err(|_| broken())?;
-    Ok(("image".into(), bytes))
 }

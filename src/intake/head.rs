@@ -3,13 +3,12 @@
 //! Reading goes on after a problem, so that one answer names them all; what was wrong leaves an
 //! empty value that never gets out, because [`super::prepare`] then hands over only complaints.
 
-use std::collections::BTreeMap;
-
 use chrono::NaiveDate;
 use lubu_channels::{Link, Validity};
 
+use super::choices::{Overrides, category, channels, schedule};
 use super::fields::{Node, Value};
-use super::keys::{Key, Keys, nearest, plain};
+use super::keys::{Key, Keys, plain};
 use super::values::{self, BadNumber};
 use super::{Desk, Report};
 use crate::model::item::RelatedTo;
@@ -39,7 +38,7 @@ pub struct Head {
     pub attachments: Vec<Named>,
     pub related: Vec<RelatedTo>,
     pub correction: Option<String>,
-    pub channels: BTreeMap<String, BTreeMap<String, String>>,
+    pub channels: Overrides,
     pub schedule: Option<String>,
 }
 
@@ -75,8 +74,12 @@ const RELATED: [Key; 3] = [
 
 /// Reads every field; `node` is the table of the front matter or the JSON object.
 pub fn read(node: Node, desk: &Desk<'_>, report: &mut Report) -> Head {
+    let is_json = node.place.is_empty();
     let entries = table(node).unwrap_or_default();
     let mut keys = Keys::new(entries, &KEYS, report);
+    if is_json {
+        keys.root = "/";
+    }
     told_elsewhere(&mut keys);
     let head = Head {
         title: title(&mut keys),
@@ -107,7 +110,8 @@ pub fn read(node: Node, desk: &Desk<'_>, report: &mut Report) -> Head {
     head
 }
 
-fn table(node: Node) -> Option<Vec<(String, Node)>> {
+/// The entries of a table, if it is one.
+pub fn table(node: Node) -> Option<Vec<(String, Node)>> {
     match node.value {
         Value::Table(entries) => Some(entries),
         _ => None,
@@ -130,13 +134,13 @@ fn told_elsewhere(keys: &mut Keys<'_>) {
 }
 
 /// A required line; without it a complaint, unless a mistake of syntax may have swallowed it.
-fn required(keys: &mut Keys<'_>, key: &str, zh: &str, en: &str) -> Option<(String, String)> {
+pub fn required(keys: &mut Keys<'_>, key: &str, zh: &str, en: &str) -> Option<(String, String)> {
     let before = keys.report.complaints.len();
     let line = keys.line(key);
     let told = keys.report.complaints.len() > before || keys.report.broken;
     if line.is_none() && !told {
         keys.report.wrong(
-            key,
+            format!("{}{key}", keys.root),
             format!("缺少 {key}：{zh}"),
             format!("`{key}` is missing: {en}"),
         );
@@ -164,48 +168,6 @@ fn title(keys: &mut Keys<'_>) -> String {
         );
     }
     title
-}
-
-fn category(keys: &mut Keys<'_>, desk: &Desk<'_>) -> String {
-    let said = required(
-        keys,
-        "category",
-        "请填信息分类的编码或名称，如 category = \"0604\"。",
-        "give a category's code or name.",
-    );
-    let Some((said, place)) = said else {
-        return String::new();
-    };
-    let Some(leaf) = desk.categories.find(&said) else {
-        let names = desk.categories.iter().map(|leaf| leaf.name.as_str());
-        let (zh, en) = match nearest(&said, names) {
-            Some(near) => (
-                format!("是不是“{near}”？"),
-                format!("did you mean `{near}`?"),
-            ),
-            None => (
-                "请按信息分类表填编码或名称。".into(),
-                "see the taxonomy.".into(),
-            ),
-        };
-        keys.report.wrong(
-            place,
-            format!("没有“{said}”这个信息分类，或同名的不止一个。{zh}"),
-            format!("no category, or more than one, is called `{said}`; {en}"),
-        );
-        return String::new();
-    };
-    if leaf.closed {
-        keys.report.wrong(
-            place,
-            format!("信息分类“{}”已停用，不再接收新信息，请换一类。", leaf.name),
-            format!(
-                "category `{}` is closed to new items; choose another.",
-                leaf.name
-            ),
-        );
-    }
-    leaf.code.clone()
 }
 
 fn scope(keys: &mut Keys<'_>) -> Option<Scope> {
@@ -400,103 +362,21 @@ pub fn is_web(text: &str) -> bool {
         .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }
 
-type Overrides = BTreeMap<String, BTreeMap<String, String>>;
+#[cfg(test)]
+mod tests {
+    use super::KEYS;
 
-fn channels(keys: &mut Keys<'_>, desk: &Desk<'_>) -> Overrides {
-    let Some(node) = keys.take("channels") else {
-        return Overrides::new();
-    };
-    let place = node.place.clone();
-    let Some(entries) = table(node) else {
-        keys.report.wrong(
-            place,
-            "channels 下按渠道分组，如 [channels.wechat]，组内写 title = \"…\"。",
-            "`channels` holds one table a channel, such as [channels.wechat].",
-        );
-        return Overrides::new();
-    };
-    let mut all = Overrides::new();
-    for (name, node) in entries {
-        let own = overrides(&name, node, desk, keys.report);
-        if !own.is_empty() {
-            all.insert(name, own);
-        }
-    }
-    all
-}
-
-fn overrides(
-    name: &str,
-    node: Node,
-    desk: &Desk<'_>,
-    report: &mut Report,
-) -> BTreeMap<String, String> {
-    let meant = || {
-        desk.channels
-            .iter()
-            .filter(|(own, adapter, _)| own == name || adapter == name)
-    };
-    if meant().next().is_none() {
-        let names = desk
-            .channels
-            .iter()
-            .flat_map(|(own, adapter, _)| [own.as_str(), adapter]);
-        let (zh, en) = match nearest(name, names.clone()) {
-            Some(near) => (
-                format!("是不是“{near}”？"),
-                format!("did you mean `{near}`?"),
-            ),
-            None => {
-                let names = names.collect::<std::collections::BTreeSet<_>>();
-                let names = names.into_iter().collect::<Vec<_>>();
-                (
-                    format!("有 {}。", names.join("、")),
-                    format!("there are {}.", names.join(", ")),
-                )
+    #[test]
+    fn the_guide_names_every_field_and_label() {
+        let guide = include_str!("../../docs/items.md");
+        for (key, labels) in KEYS {
+            assert!(
+                key == "channels" || guide.contains(&format!("`{key}`")),
+                "{key}"
+            );
+            for label in labels.iter().filter(|_| key != "by") {
+                assert!(guide.contains(label), "{label}");
             }
-        };
-        report.wrong(
-            node.place,
-            format!("没有“{name}”这个渠道。{zh}"),
-            format!("there is no channel `{name}`; {en}"),
-        );
-        return BTreeMap::new();
-    }
-    let known: Vec<Key> = meant()
-        .flat_map(|(_, _, overrides)| overrides.iter().map(|key| (*key, &[] as &[_])))
-        .collect();
-    let mut keys = Keys::new(table(node).unwrap_or_default(), &known, report);
-    let mut own = BTreeMap::new();
-    for (key, _) in &known {
-        if let Some((text, _)) = keys.text(key) {
-            own.insert((*key).to_owned(), text);
         }
     }
-    keys.finish();
-    own
-}
-
-fn schedule(keys: &mut Keys<'_>, desk: &Desk<'_>) -> Option<String> {
-    let (said, place) = keys.line("schedule")?;
-    if desk.schedules.contains(&said) {
-        return Some(said);
-    }
-    let (zh, en) = if desk.schedules.is_empty() {
-        (
-            "配置里没有任何计划，请删去这一栏。".into(),
-            "none is configured.".into(),
-        )
-    } else {
-        let all = desk.schedules.join("、");
-        (
-            format!("可以写 {all}。"),
-            format!("there are {}.", desk.schedules.join(", ")),
-        )
-    };
-    keys.report.wrong(
-        place,
-        format!("没有“{said}”这个发布计划。{zh}"),
-        format!("there is no schedule `{said}`; {en}"),
-    );
-    None
 }

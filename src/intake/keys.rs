@@ -12,6 +12,8 @@ pub type Key = (&'static str, &'static [&'static str]);
 pub struct Keys<'r> {
     entries: Vec<(String, Node)>,
     known: Vec<Key>,
+    /// Before the name of a field that is not there: `/` in a JSON pointer.
+    pub root: &'static str,
     pub report: &'r mut Report,
 }
 
@@ -37,6 +39,7 @@ impl<'r> Keys<'r> {
         Self {
             entries: kept,
             known: known.to_vec(),
+            root: "",
             report,
         }
     }

@@ -3,7 +3,9 @@
 //! Nothing here knows the store: it makes [`Content`] and the bytes of its media, both complete,
 //! or one answer that names every problem with its place.
 
+mod addresses;
 mod body;
+mod choices;
 mod clean;
 mod encoding;
 mod fields;
@@ -12,6 +14,7 @@ mod folder;
 mod gallery;
 mod head;
 mod keys;
+mod markdown;
 mod paths;
 mod pictures;
 mod source;
@@ -117,20 +120,17 @@ pub async fn prepare(submission: Submission, desk: &Desk<'_>) -> Result<Prepared
         return Err(report.complaints);
     };
     let head = head::read(source.fields, desk, &mut report);
-    let fragment = body::fragment(
-        &source.name,
-        source.format,
-        &source.text,
-        &head.title,
-        &mut report,
-    );
+    let raw = body::raw(source.format, &source.text, &head.title);
+    let fragment = body::fragment(&source.name, raw.as_deref(), &head.title, &mut report);
     let mut gallery = Gallery::new(source.bundle, desk);
     let (body, images) = gallery.hang(&fragment, &mut report).await;
     let cover = match head.cover {
         Some(named) => gallery.cover(named, &mut report).await,
         None => None,
     };
-    let attachments = gallery.attach(head.attachments, &mut report);
+    let links = raw.map(|raw| body::loose_links(&raw)).unwrap_or_default();
+    let linked = gallery.linked(&links, &head.attachments, &mut report);
+    let attachments = gallery.attach([head.attachments, linked].concat(), &mut report);
     gallery.tell_left(&mut report);
     if !report.complaints.is_empty() {
         return Err(report.complaints);

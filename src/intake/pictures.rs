@@ -5,6 +5,7 @@
 
 use std::io::Cursor;
 
+use image::metadata::Orientation;
 use image::{ImageDecoder as _, ImageFormat, ImageReader, Limits};
 use lubu_channels::kit::media::{self, BadImage, Wish};
 use lubu_channels::{MediaRef, Words};
@@ -98,8 +99,28 @@ fn decoded(bytes: &[u8], limits: &Intake) -> Result<(u32, u32, bool), BadImage> 
     reader.limits(most);
     let mut decoder = reader.into_decoder().map_err(|_| BadImage::Damaged)?;
     let exif = decoder.exif_metadata().ok().flatten();
+    let turned = decoder.orientation().is_ok_and(is_quarter);
     image::DynamicImage::from_decoder(decoder).map_err(|_| BadImage::Damaged)?;
+    let (width, height) = if turned {
+        (height, width)
+    } else {
+        (width, height)
+    };
     Ok((width, height, exif.is_some_and(|exif| has_place(&exif))))
+}
+
+/// Whether a viewer shows height as width.
+fn is_quarter(orientation: Orientation) -> bool {
+    match orientation {
+        Orientation::Rotate90
+        | Orientation::Rotate270
+        | Orientation::Rotate90FlipH
+        | Orientation::Rotate270FlipH => true,
+        Orientation::NoTransforms
+        | Orientation::Rotate180
+        | Orientation::FlipHorizontal
+        | Orientation::FlipVertical => false,
+    }
 }
 
 /// Width and height by the header.
@@ -118,7 +139,7 @@ fn without_place(bytes: &[u8], limits: &Intake) -> Result<Vec<u8>, BadImage> {
         max_height: u32::MAX,
         png: true,
     };
-    media::fit(bytes, &wish).map(|fitted| fitted.bytes.to_vec())
+    media::fit(bytes, &wish).map(|fitted| fitted.bytes)
 }
 
 /// Whether the first directory of an EXIF block points to a directory of positions.

@@ -35,7 +35,7 @@ pub fn read(submission: Submission, limits: &Intake, report: &mut Report) -> Opt
         return None;
     }
     let main = text_among(&files, main, report)?;
-    let text = files.swap_remove(main);
+    let text = files.remove(main);
     let name = text.path.replace('\\', "/");
     let is_json = paths::extension(&name) == "json";
     // A JSON object may carry its images; they count as what they are.
@@ -56,7 +56,7 @@ pub fn read(submission: Submission, limits: &Intake, report: &mut Report) -> Opt
     let bundle = Bundle::new(paths::folder(&name), files, report);
     let text = encoding::text(&name, &text.bytes, report)?;
     if is_json {
-        return object(name, &text, bundle, limits, report);
+        return object(&name, &text, bundle, limits, report);
     }
     let format = Format::of(&name)?;
     let (fields, text) = parts(&name, &text, report)?;
@@ -155,13 +155,13 @@ fn without_front(name: &str, line: &str, report: &mut Report) -> Option<(Node, S
 
 /// The parts of a JSON submission; its files join those that came beside it.
 fn object(
-    name: String,
+    name: &str,
     text: &str,
     mut bundle: Bundle,
     limits: &Intake,
     report: &mut Report,
 ) -> Option<Source> {
-    let mut fields = fields::from_json(&name, text, report)?;
+    let mut fields = fields::from_json(name, text, report)?;
     let Value::Table(entries) = &mut fields.value else {
         return None;
     };
@@ -188,17 +188,16 @@ fn object(
             _ => {}
         }
     }
-    let text = match body.map(|body| plain(body, "body", report)) {
-        Some(text) => text.unwrap_or_default(),
-        None => {
-            report.wrong(
-                "/body",
-                "缺少 body：请填正文。",
-                "`body` is missing: it holds the text.",
-            );
-            String::new()
-        }
-    };
+    if body.is_none() {
+        report.wrong(
+            "/body",
+            "缺少 body：请填正文。",
+            "`body` is missing: it holds the text.",
+        );
+    }
+    let text = body
+        .and_then(|body| plain(body, "body", report))
+        .unwrap_or_default();
     if text.len() as u64 > limits.text_max_bytes {
         let words = pictures::too_large(text.len() as u64, limits.text_max_bytes);
         report.wrong(

@@ -40,6 +40,15 @@ use crate::contract::{
     Words,
 };
 
+/// Pictures and attachments as this site keeps them, for adapters that link to them.
+pub use self::content::{WISH as PICTURES, file_name};
+
+/// The address of a file beside the page at `canonical`, which this adapter gave out.
+pub fn beside(canonical: &str, name: &str) -> String {
+    let folder = canonical.strip_suffix(".html").unwrap_or(canonical);
+    format!("{folder}/{name}")
+}
+
 pub struct Site {
     core: Arc<Core>,
     caps: Caps,

@@ -11,7 +11,8 @@ pub type Build = fn(&Entry<'_>) -> Result<Arc<dyn Channel>, Vec<Problem>>;
 /// Keep sorted.
 pub fn adapters() -> BTreeMap<&'static str, Build> {
     BTreeMap::from([
-        ("site", crate::site::build as Build),
+        ("portal", crate::portal::build as Build),
+        ("site", crate::site::build),
         ("wechat", crate::wechat::build),
         ("weibo", crate::weibo::build),
     ])

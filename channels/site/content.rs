@@ -19,7 +19,7 @@ use crate::contract::{
 use crate::kit::{media as images, text};
 
 /// Pictures as they are shown; re-encoding drops what a camera leaves in them.
-const WISH: images::Wish = images::Wish {
+pub const WISH: images::Wish = images::Wish {
     max_bytes: 2_000_000,
     max_width: 1_600,
     max_height: 6_000,
@@ -254,7 +254,7 @@ fn extension(media: &MediaRef) -> &'static str {
         .unwrap_or("bin")
 }
 
-fn file_name(media: &MediaRef) -> String {
+pub fn file_name(media: &MediaRef) -> String {
     format!("{}.{}", short(&media.hash), extension(media))
 }
 

@@ -116,7 +116,7 @@ async fn from_disk(core: &Arc<Core>, subject: &Subject) -> Result<Verdict, Failu
 }
 
 async fn over_http(url: String, subject: &Subject, call: &Call<'_>) -> Result<Verdict, Failure> {
-    let site = Words::new("网站", "the site");
+    let site = name();
     let mut request = Request::new(Method::GET, url).header("cache-control", "no-cache");
     request.cap = LARGEST;
     request.within = call.left();
@@ -136,6 +136,20 @@ async fn over_http(url: String, subject: &Subject, call: &Call<'_>) -> Result<Ve
         (200 | 410, Some(verdict)) => verdict,
         (status, _) => strange(status),
     })
+}
+
+/// Whether anything answers where pages are read back; what it answers does not matter yet.
+pub async fn reach(base: &str, call: &Call<'_>) -> Result<(), Failure> {
+    let mut request = Request::new(Method::GET, format!("{base}/"));
+    request.cap = LARGEST;
+    request.within = call.left();
+    let sent = call.http.send(request).await;
+    let reply = sent.map_err(|trouble| exchange::lost(&name(), Effect::Read, &trouble))?;
+    exchange::broken(&name(), Effect::Read, &reply, call.now()).map_or(Ok(()), Err)
+}
+
+fn name() -> Words {
+    Words::new("网站", "the site")
 }
 
 /// A page of ours may carry one script; more were added by someone else.

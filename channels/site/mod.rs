@@ -13,10 +13,13 @@ mod content;
 mod disk;
 mod dress;
 mod fate;
+mod index;
+mod lists;
 mod look;
 mod marker;
 mod record;
 mod render;
+mod serve;
 mod settings;
 mod way;
 
@@ -24,13 +27,15 @@ mod way;
 mod tests;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::Datelike;
 
 use self::disk::Disk;
+use self::index::Index;
 use self::record::Record;
 use self::render::Frame;
 use self::settings::{LookBy, Settings};
@@ -39,6 +44,15 @@ use crate::contract::{
     Media, Next, Pages, Problem, Receipt, Sighting, Step, Target, Timestamp, UpdateBy, WithdrawBy,
     Words,
 };
+
+/// Pictures and attachments as this site keeps them, for adapters that link to them.
+pub use self::content::{WISH as PICTURES, file_name};
+
+/// The address of a file beside the page at `canonical`, which this adapter gave out.
+pub fn beside(canonical: &str, name: &str) -> String {
+    let folder = canonical.strip_suffix(".html").unwrap_or(canonical);
+    format!("{folder}/{name}")
+}
 
 pub struct Site {
     core: Arc<Core>,
@@ -52,6 +66,10 @@ struct Core {
     frame: Frame,
     disk: Disk,
     assets_written: AtomicBool,
+    /// `None` until lists are first wanted.
+    index: Mutex<Option<Index>>,
+    /// The year that the lists' dates were written in.
+    year: AtomicI32,
 }
 
 /// Names no folder of this machine: `Debug` texts end up in logs.
@@ -70,6 +88,8 @@ pub fn build(entry: &Entry<'_>) -> Result<Arc<dyn Channel>, Vec<Problem>> {
         settings,
         frame,
         assets_written: AtomicBool::new(false),
+        index: Mutex::default(),
+        year: AtomicI32::new(0),
     });
     Ok(Arc::new(Site { core, caps }))
 }
@@ -125,20 +145,34 @@ impl Core {
         Ok(())
     }
 
-    #[expect(
-        clippy::unused_self,
-        clippy::needless_pass_by_value,
-        reason = "lists come next"
-    )]
-    fn note(&self, _record: Record) {}
+    fn index(&self) -> MutexGuard<'_, Option<Index>> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
-    #[expect(
-        clippy::unused_self,
-        clippy::unnecessary_wraps,
-        reason = "lists come next"
-    )]
-    fn lists(&self, _now: Timestamp) -> Result<(), Failure> {
-        Ok(())
+    /// Takes a record into the lists' memory, where there is one; else it is read from disk later.
+    fn note(&self, record: Record) {
+        if let Some(index) = &mut *self.index() {
+            index.put(&self.settings, record);
+        }
+    }
+
+    /// Brings every list up to date.
+    fn lists(&self, now: Timestamp) -> Result<(), Failure> {
+        let mut kept = self.index();
+        let mut index = match kept.take() {
+            Some(index) => index,
+            None => Index::load(&self.settings, &self.disk)?,
+        };
+        let year = now.with_timezone(&self.settings.timezone).year();
+        let turned = self.year.swap(year, Ordering::Relaxed) != year;
+        let mut dirty = std::mem::take(&mut index.dirty);
+        dirty.all |= turned;
+        let written = lists::write(self, &index, &dirty, now);
+        if written.is_err() {
+            index.dirty.merge(dirty);
+        }
+        *kept = Some(index);
+        written
     }
 }
 
@@ -170,12 +204,23 @@ impl Channel for Site {
         look::look(&self.core, job, at, call).await
     }
 
-    async fn check(&self, _call: &Call<'_>) -> Result<Health, Failure> {
+    async fn check(&self, call: &Call<'_>) -> Result<Health, Failure> {
         let probe = |core: &Core| core.disk.probe().map_err(|error| fate::disk(".", &error));
         self.core.on_disk(probe).await?;
-        let line = Words::new("网站目录可写。", "The site's folder can be written.");
+        let mut lines = vec![Words::new(
+            "网站目录可写。",
+            "The site's folder can be written.",
+        )];
+        if let LookBy::Http(base) = &self.core.settings.look {
+            look::reach(base, call).await?;
+            lines.push(Words::new(
+                "回读地址能连上。",
+                "The read-back address answers.",
+            ));
+        }
+        lines.extend(self.core.settings.wanting());
         Ok(Health {
-            lines: vec![line],
+            lines,
             expires: None,
         })
     }
@@ -195,6 +240,6 @@ impl Pages for Site {
     }
 
     fn router(&self) -> axum::Router {
-        axum::Router::new()
+        serve::router(Arc::clone(&self.core))
     }
 }

@@ -12,7 +12,7 @@ use chrono_tz::Tz;
 use serde::Serialize;
 use toml::Value;
 
-use crate::contract::{Category, Entry, Problem};
+use crate::contract::{Category, Entry, Problem, Words};
 use crate::kit::settings::Reader;
 
 #[derive(Debug, Clone)]
@@ -126,6 +126,27 @@ impl Settings {
             kind: kind(category),
             href: href(&self.facts.path, &slug(&category.code)),
         }
+    }
+
+    /// What the state's guideline asks for and the configuration lacks, as advice.
+    pub fn wanting(&self) -> Vec<Words> {
+        let mut advice = Vec::new();
+        let facts = &self.facts;
+        if facts.id_code.is_empty() {
+            advice.push(Words::new(
+                "没有填写 site_id_code（网站标识码），网页的 SiteIDCode 是空的。",
+                "`site_id_code` is not set: the pages' SiteIDCode is empty.",
+            ));
+        }
+        let official = [".gov.cn", ".政务", ".xn--zfr164b"];
+        if !official.iter().any(|end| facts.domain.ends_with(end)) {
+            let domain = &facts.domain;
+            advice.push(Words::new(
+                format!("域名 {domain} 不以 .gov.cn 或 .政务 结尾。"),
+                format!("The domain {domain} does not end in .gov.cn."),
+            ));
+        }
+        advice
     }
 
     /// The configured columns, for the navigation that every page carries.

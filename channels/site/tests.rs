@@ -1,5 +1,7 @@
 //! What the site owes, and what readers find in it.
 
+mod samples;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -162,4 +164,14 @@ async fn every_debt_is_paid_by_reading_the_folder_and_by_reading_over_http() {
             }
         }
     }
+}
+
+/// Writes a sample site into the folder named by the environment, to be looked at.
+#[tokio::test]
+#[ignore = "for looking at the pages"]
+async fn a_sample_site_to_look_at() {
+    let Ok(place) = std::env::var("LUBU_LOOK_AT") else {
+        return;
+    };
+    samples::write(Path::new(&place)).await;
 }

@@ -136,11 +136,12 @@ fn told_elsewhere(keys: &mut Keys<'_>) {
 /// A required line; without it a complaint, unless a mistake of syntax may have swallowed it.
 pub fn required(keys: &mut Keys<'_>, key: &str, zh: &str, en: &str) -> Option<(String, String)> {
     let before = keys.report.complaints.len();
+    let place = keys.place(key);
     let line = keys.line(key);
     let told = keys.report.complaints.len() > before || keys.report.broken;
     if line.is_none() && !told {
         keys.report.wrong(
-            format!("{}{key}", keys.root),
+            place,
             format!("缺少 {key}：{zh}"),
             format!("`{key}` is missing: {en}"),
         );

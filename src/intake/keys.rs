@@ -44,6 +44,15 @@ impl<'r> Keys<'r> {
         }
     }
 
+    /// Where a field stands, or what to call it where it does not.
+    pub fn place(&self, key: &str) -> String {
+        let found = self.entries.iter().find(|(name, _)| name == key);
+        found.map_or_else(
+            || format!("{}{key}", self.root),
+            |(_, node)| node.place.clone(),
+        )
+    }
+
     pub fn take(&mut self, key: &str) -> Option<Node> {
         let at = self.entries.iter().position(|(name, _)| name == key)?;
         Some(self.entries.remove(at).1)

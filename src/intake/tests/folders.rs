@@ -1,3 +1,5 @@
+//! Submissions on disk.
+
 use std::fs;
 use std::path::Path;
 

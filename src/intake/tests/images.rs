@@ -1,3 +1,5 @@
+//! Images: by file, by address, inside the text; and every way one is refused.
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 

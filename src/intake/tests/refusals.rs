@@ -1,3 +1,5 @@
+//! What is refused, with its place; and that nothing makes intake panic.
+
 use proptest::prelude::{any, prop, proptest};
 
 use super::super::encoding;
@@ -79,6 +81,26 @@ async fn a_text_without_fields_is_told_where_they_go() {
     }
     let complaints = refused("\n+++\ntitle = \"甲\"\n正文").await;
     assert_eq!(places(&complaints), ["item.md:2"], "no end");
+}
+
+#[tokio::test]
+async fn an_empty_field_is_missing_where_it_stands() {
+    let complaints = refused("+++\ntitle = \" \"\n+++\n正文\n").await;
+    assert_eq!(places(&complaints), ["item.md:2", "category"]);
+}
+
+#[tokio::test]
+async fn who_submits_is_not_said_by_the_paper() {
+    let text = item("正文").replacen("+++\n", "+++\nby = \"李四\"\n", 1);
+    let prepared = Bench::new()
+        .prepare(&[("item.md", text.as_bytes())])
+        .await
+        .unwrap();
+    assert!(
+        prepared.notes[0].zh.contains("--by"),
+        "{:?}",
+        prepared.notes
+    );
 }
 
 #[tokio::test]

@@ -1,3 +1,5 @@
+//! Submissions that are taken, as people hand them in.
+
 use super::{Bench, Submission, item, png};
 
 #[tokio::test]

@@ -235,7 +235,7 @@ fn shared(api: &Api<'_>, job: &Job, id: Option<String>, object: Option<&str>) ->
 /// The facts once the post's id is known.
 pub fn posted(settings: &Settings, facts: Progress, id: &str) -> Progress {
     let facts = facts.with("post", id);
-    match permalink(&settings.uid, id) {
+    match permalink(&settings.web, &settings.uid, id) {
         Some(url) if !facts.has("url") => facts.with("url", url),
         _ => facts,
     }

@@ -5,9 +5,9 @@
 
 const DIGITS: &[u8; 62] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
-/// `https://weibo.com/{uid}/{mid}`; `None` when the id is no number.
-pub fn permalink(uid: &str, id: &str) -> Option<String> {
-    Some(format!("https://weibo.com/{uid}/{}", mid(id)?))
+/// `{web}/{uid}/{mid}`; `None` when the id is no number.
+pub fn permalink(web: &str, uid: &str, id: &str) -> Option<String> {
+    Some(format!("{web}/{uid}/{}", mid(id)?))
 }
 
 fn mid(id: &str) -> Option<String> {
@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn what_is_no_number_has_no_address() {
         for id in ["", "abc", "-1", "1.5", " 1"] {
-            assert_eq!(permalink("1", id), None, "{id}");
+            assert_eq!(permalink("https://weibo.com", "1", id), None, "{id}");
         }
     }
 }

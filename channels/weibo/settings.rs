@@ -20,6 +20,8 @@ pub enum Mode {
 pub struct Settings {
     /// `api`, default `https://api.weibo.com`.
     pub api: String,
+    /// `web`, default `https://weibo.com`: where readers find posts.
+    pub web: String,
     pub access_token: Secret,
     /// Digits; the account that granted the token.
     pub uid: String,
@@ -66,6 +68,7 @@ impl Settings {
         let mode = read.choice("mode", &modes, Mode::Share);
         let settings = Self {
             api: read.base_url("api", Some("https://api.weibo.com")),
+            web: read.base_url("web", Some("https://weibo.com")),
             access_token: read.secret("access_token"),
             uid: uid(&mut read),
             mode,

@@ -137,9 +137,15 @@ impl Core {
             return Ok(());
         }
         for asset in [&self.frame.style, &self.frame.script] {
-            self.disk
-                .write_once(&asset.file, asset.content.as_bytes())
-                .map_err(|error| fate::disk(&asset.file, &error))?;
+            let put = self.disk.put_once(&asset.file, asset.content.as_bytes());
+            let put = put.and_then(|put| {
+                if put {
+                    self.disk.sync_folder_of(&asset.file)
+                } else {
+                    Ok(())
+                }
+            });
+            put.map_err(|error| fate::disk(&asset.file, &error))?;
         }
         self.assets_written.store(true, Ordering::Release);
         Ok(())

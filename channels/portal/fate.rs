@@ -174,6 +174,7 @@ fn refused(api: &Api<'_>, answer: &Answer, code: &str, meaning: Option<Meaning>)
         format!("The portal {en} ({code}{quote})."),
     );
     let request_id = answer.text(&api.settings.answers.request_id);
+    let request_id = request_id.map(|id| redact::redacted(&id, &api.settings.secrets()));
     let private = format!("HTTP {}", answer.status);
     Failure::new(kind, fate, words)
         .code(code)

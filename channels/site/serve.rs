@@ -26,7 +26,7 @@ struct Asked {
     known: Option<String>,
 }
 
-async fn answer(
+pub async fn answer(
     State(core): State<Arc<Core>>,
     method: Method,
     uri: Uri,

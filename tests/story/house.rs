@@ -260,14 +260,12 @@ impl House {
                 tokio::task::yield_now().await;
             }
         };
-        match tokio::time::timeout(Duration::from_secs(20), waiting).await {
-            Ok(delivery) => delivery,
-            Err(_) => {
-                let now = self.delivery(item, name).await;
-                assert_eq!(now.public_state(), state, "{name} rests at {:?}", now.state);
-                now
-            }
+        if let Ok(delivery) = tokio::time::timeout(Duration::from_secs(20), waiting).await {
+            return delivery;
         }
+        let now = self.delivery(item, name).await;
+        assert_eq!(now.public_state(), state, "{name} rests at {:?}", now.state);
+        now
     }
 
     /// Moves the clock to the delivery's next time, and lets its lane know.

@@ -211,7 +211,7 @@ pub(super) fn is_repeat(delivery: &Delivery, step: &Step) -> bool {
     delivery
         .doubt
         .as_ref()
-        .is_some_and(|doubt| doubt.step == step.name)
+        .is_some_and(|doubt| doubt.step.name == step.name)
 }
 
 /// `None` when the delivery is not what it was taken for.

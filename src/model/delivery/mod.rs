@@ -347,15 +347,6 @@ impl Delivery {
         }
     }
 
-    /// Whether this job is still the one that is wanted.
-    pub fn version_is(&self, job: &JobNow) -> bool {
-        match &self.wanted {
-            Wanted::Revision(wanted) => wanted.number == job.revision || job.goal == Goal::Withdraw,
-            Wanted::Nothing { .. } => job.goal == Goal::Withdraw,
-            Wanted::Keep { .. } => false,
-        }
-    }
-
     /// Whether it is wanted gone.
     pub fn withdrawing(&self) -> bool {
         matches!(self.wanted, Wanted::Nothing { .. })

@@ -31,7 +31,10 @@ pub struct ListQuery {
 async fn filter(app: &App, query: ListQuery) -> Result<Filter, Refused> {
     let before = match query.cursor {
         Some(cursor) => Some(cursor.parse().map_err(|error| {
-            Refused::wrong(format!("cursor 有误:{error}"), format!("failed to {error}"))
+            Refused::wrong(
+                format!("cursor 有误：{error}"),
+                format!("failed to {error}"),
+            )
         })?),
         None => None,
     };

@@ -57,7 +57,7 @@ pub async fn read(request: Request) -> Result<Read, Refused> {
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "unsupported-body",
         Words::new(
-            "请用 multipart/form-data(file 字段,第一个是正文)或 application/json 提交。",
+            "请用 multipart/form-data（file 字段，第一个是正文）或 application/json 提交。",
             "send multipart/form-data (`file` parts, the text first) or application/json.",
         ),
     ))
@@ -68,7 +68,7 @@ fn too_large(error: impl std::fmt::Display) -> Refused {
         StatusCode::PAYLOAD_TOO_LARGE,
         "body",
         Words::new(
-            format!("请求体读不完整或太大:{error}"),
+            format!("请求体读不完整或太大：{error}"),
             format!("the body cannot be read: {error}"),
         ),
     )
@@ -94,7 +94,7 @@ async fn form(request: Request) -> Result<Read, Refused> {
     }
     if files.is_empty() {
         return Err(Refused::wrong(
-            "没有文件:请用 file 字段上传正文和它引用的图片、附件。",
+            "没有文件：请用 file 字段上传正文和它引用的图片、附件。",
             "there is no file: send the text and what it names as `file` parts.",
         ));
     }

@@ -15,7 +15,7 @@ use super::answer::Refused;
 pub async fn token(State(app): State<App>, request: Request, next: Next) -> Response {
     let Some(token) = &app.service.config.daemon.token else {
         let words = Words::new(
-            "没有设置接口令牌,网页和接口不开放。请在 [daemon] 里写 token = { file = \"…\" }。",
+            "没有设置接口令牌，网页和接口不开放。请在 [daemon] 里写 token = { file = \"…\" }。",
             "no token is configured, so this door is closed: set `token` in [daemon].",
         );
         return Refused::new(StatusCode::FORBIDDEN, "no-token", words).into_response();
@@ -31,7 +31,7 @@ pub async fn token(State(app): State<App>, request: Request, next: Next) -> Resp
         return next.run(request).await;
     }
     let words = Words::new(
-        "需要令牌:Authorization: Bearer …;浏览器里用户名任意,密码填令牌。",
+        "需要令牌：Authorization: Bearer …；浏览器里用户名任意，密码填令牌。",
         "this needs the token: Authorization: Bearer …; in a browser any user name, the token as password.",
     );
     let mut response =

@@ -42,6 +42,9 @@ async fn filter(app: &App, query: ListQuery) -> Result<Filter, Refused> {
         Some(text) => Some(app.service.find(&text).await?),
         None => None,
     };
+    if let Some(channel) = &query.channel {
+        app.service.number(channel)?;
+    }
     let limit = query.limit.unwrap_or(100);
     Ok(Filter {
         before,

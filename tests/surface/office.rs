@@ -144,7 +144,7 @@ impl Office {
             .command(&["serve"])
             .stdout(Stdio::null())
             .stderr(log)
-            .env("LUBU_LOG", "debug")
+            .env("LUBU_LOG", "info,lubu=debug")
             .spawn();
         self.daemon = Some(daemon.expect("the daemon starts"));
         let ready = format!("http://{}/readyz", self.api);
@@ -237,10 +237,14 @@ impl Office {
         match found {
             Ok(found) => found,
             Err(_) => {
-                let status = self.lubu(&["status", "--json"]);
+                let status = self.lubu(&["status"]);
                 let log = std::fs::read_to_string(self.path("lubu.log")).unwrap_or_default();
                 let tail: Vec<&str> = log.lines().rev().take(40).collect();
-                panic!("waited in vain for {what}\n{status:?}\n{}", tail.join("\n"));
+                panic!(
+                    "waited in vain for {what}\n{}\n{}",
+                    status.out,
+                    tail.join("\n")
+                );
             }
         }
     }

@@ -139,7 +139,7 @@ async fn take(service: &Service, folder: &Path, path: &Path, name: &str) {
             if let Some(place) = shelve(folder, REFUSED, path, name) {
                 let mut text = format!("{}\n", problem.detail);
                 for one in &problem.problems {
-                    text.push_str(&format!("{}:{}\n", one.place, one.words.zh));
+                    text.push_str(&format!("{}：{}\n", one.place, one.words.zh));
                 }
                 let note = place.with_file_name(format!(
                     "{}.问题.txt",

@@ -20,7 +20,7 @@ pub struct Approve {
     /// 签发意见 The opinion
     #[arg(long, default_value = "")]
     opinion: String,
-    /// 版本,缺省为最新 The revision [default: the newest]
+    /// 版本，缺省为最新 The revision [default: the newest]
     #[arg(long)]
     revision: Option<u32>,
     /// 发布范围 public|intranet|restricted|withheld [default: what the item proposes]
@@ -41,7 +41,7 @@ fn choice(text: &str) -> Result<(String, OnCorrection), String> {
     let choice = match choice {
         "leave" => OnCorrection::Leave,
         "replace" => OnCorrection::Replace,
-        _ => return Err("写成 渠道=leave(保留旧稿)或 渠道=replace(先撤后发)".to_owned()),
+        _ => return Err("写成 渠道=leave（保留旧稿）或 渠道=replace（先撤后发）".to_owned()),
     };
     Ok((channel.to_owned(), choice))
 }
@@ -63,7 +63,7 @@ impl Approve {
             return Ok(ExitCode::SUCCESS);
         }
         println!(
-            "已签发 {} 第 {} 版({})",
+            "已签发 {} 第 {} 版（{}）",
             done.item,
             done.revision,
             done.scope.zh()

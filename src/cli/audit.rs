@@ -39,7 +39,7 @@ impl Audit {
 fn verify(data: &std::path::Path) -> ExitCode {
     match audit::verify(data) {
         Ok(verified) => {
-            println!("日志完整:{verified:?}");
+            println!("日志完整：{verified:?}");
             ExitCode::SUCCESS
         }
         Err(broken) => {

@@ -31,7 +31,7 @@ enum What {
         /// 谁 Who [default: $USER]
         #[arg(long)]
         by: Option<String>,
-        /// 到什么时候自动恢复(RFC 3339)When it ends by itself
+        /// 到什么时候自动恢复（RFC 3339）When it ends by itself
         #[arg(long)]
         until: Option<lubu_channels::Timestamp>,
     },

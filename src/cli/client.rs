@@ -94,11 +94,11 @@ impl Daemon {
             let socket = self.socket.display();
             if error.is_connect() {
                 Failed(format!(
-                    "连不上守护进程({socket})。请先运行 lubu serve,或用 --config、--socket 指明。\n\
+                    "连不上守护进程（{socket}）。请先运行 lubu serve，或用 --config、--socket 指明。\n\
                      cannot reach the daemon at {socket}; run `lubu serve`, or name it by --config or --socket."
                 ))
             } else {
-                Failed(format!("与守护进程的连接中断:{error}\nthe daemon broke off: {error}"))
+                Failed(format!("与守护进程的连接中断：{error}\nthe daemon broke off: {error}"))
             }
         })?;
         let status = response.status();
@@ -130,13 +130,13 @@ fn told(status: StatusCode, text: &str) -> String {
     let mut told = format!("{}\n{}", problem.detail, problem.detail_en);
     for one in &problem.problems {
         told.push_str(&format!(
-            "\n  {}:{}\n    {}",
+            "\n  {}：{}\n    {}",
             one.place, one.words.zh, one.words.en
         ));
     }
     for one in &problem.findings {
         told.push_str(&format!(
-            "\n  {} {}:{}\n    {}",
+            "\n  {} {}：{}\n    {}",
             one.channel, one.field, one.reason, one.reason_en
         ));
     }
@@ -147,7 +147,7 @@ fn told(status: StatusCode, text: &str) -> String {
 fn socket_of(path: &std::path::Path) -> Result<PathBuf, Failed> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         Failed(format!(
-            "读不到配置 {}:{error}。请用 --config 指明,或用 --socket 直接指明套接字。\n\
+            "读不到配置 {}：{error}。请用 --config 指明，或用 --socket 直接指明套接字。\n\
              cannot read the configuration {}: {error}; name it by --config, or the socket by --socket.",
             path.display(),
             path.display()

@@ -37,8 +37,8 @@ fn explain(config: &Config, now: Timestamp) {
     println!("数据目录  {}", config.daemon.data.display());
     println!("套接字    {}", config.daemon.socket.display());
     match (&config.daemon.listen, &config.daemon.token) {
-        (Some(address), Some(_)) => println!("网页接口  http://{address}(凭令牌)"),
-        (Some(address), None) => println!("网页接口  http://{address}(没有令牌,不开放)"),
+        (Some(address), Some(_)) => println!("网页接口  http://{address}（凭令牌）"),
+        (Some(address), None) => println!("网页接口  http://{address}（没有令牌，不开放）"),
         (None, _) => println!("网页接口  不监听"),
     }
     if let Some(inbox) = &config.daemon.inbox {
@@ -49,7 +49,7 @@ fn explain(config: &Config, now: Timestamp) {
         let caps = channel.channel.caps();
         let update = match caps.update {
             UpdateBy::InPlace => "可在原处更正",
-            UpdateBy::Replace => "更正须先撤后发,由更正人决定",
+            UpdateBy::Replace => "更正须先撤后发，由更正人决定",
             UpdateBy::None => "不能更正",
         };
         let withdraw = match caps.withdraw {
@@ -59,17 +59,17 @@ fn explain(config: &Config, now: Timestamp) {
         };
         let after = match channel.after.as_slice() {
             [] => String::new(),
-            names => format!(";等待 {} 上线", names.join("、")),
+            names => format!("；等待 {} 上线", names.join("、")),
         };
         println!(
-            "  {}({}){update};{withdraw}{after}",
+            "  {}（{}）{update}；{withdraw}{after}",
             channel.name, channel.adapter
         );
     }
-    println!("\n路由(主动公开的信息)");
+    println!("\n路由（主动公开的信息）");
     for leaf in config.categories.iter().filter(|leaf| !leaf.closed) {
         let channels = config.routing.channels(&leaf.code);
-        println!("  {} {}:{}", leaf.code, leaf.name, channels.join("、"));
+        println!("  {} {}：{}", leaf.code, leaf.name, channels.join("、"));
     }
     schedules(config, now);
 }
@@ -82,9 +82,11 @@ fn schedules(config: &Config, now: chrono::DateTime<Utc>) {
     for schedule in &config.schedules {
         let does = match &schedule.doing {
             Doing::Release => "放行已签发并标明此计划的信息".to_owned(),
-            Doing::Build(build) => format!("由模板 {} 生成稿件,等待签发", build.template.display()),
+            Doing::Build(build) => {
+                format!("由模板 {} 生成稿件，等待签发", build.template.display())
+            }
         };
-        println!("  {}({}):{does}", schedule.name, schedule.expression);
+        println!("  {}（{}）：{does}", schedule.name, schedule.expression);
         for at in calendar::next(&schedule.cron, schedule.zone, now, 3) {
             println!("    {}", at.format("%Y-%m-%d %H:%M:%S %Z"));
         }

@@ -54,7 +54,7 @@ fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failed> {
         .open(path)
         .map_err(|error| {
             Failed(format!(
-                "{} 已经存在或写不进去:{error}\n{} exists or cannot be written: {error}",
+                "{} 已经存在或写不进去：{error}\n{} exists or cannot be written: {error}",
                 path.display(),
                 path.display()
             ))

@@ -23,7 +23,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-/// 露布:把签发的信息发到委网站、市门户、微信和微博,并看清每一条在哪里。
+/// 露布：把签发的信息发到委网站、市门户、微信和微博，并看清每一条在哪里。
 /// Publishes signed-off items on every channel and shows what is where.
 #[derive(Debug, Parser)]
 #[command(name = "lubu", version, max_term_width = 100)]
@@ -39,7 +39,7 @@ struct Common {
     /// 配置文件 The configuration file [default: lubu.toml, or $LUBU_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// 守护进程的套接字,缺省取自配置 The daemon's socket [default: from the configuration]
+    /// 守护进程的套接字，缺省取自配置 The daemon's socket [default: from the configuration]
     #[arg(long, global = true, value_name = "PATH")]
     socket: Option<PathBuf>,
     /// 以 JSON 输出 Answer in JSON
@@ -69,7 +69,7 @@ enum Command {
     Status(status::Status),
     /// 一条信息的每次尝试 Every attempt of an item
     Show(show::Show),
-    /// 渠道:列出、检查、暂停、恢复 Channels: list, check, pause, resume
+    /// 渠道：列出、检查、暂停、恢复 Channels: list, check, pause, resume
     Channels(channels::Channels),
     /// 再试一次没有发成的投递 Try a failed delivery again
     Retry(person::Retry),

@@ -21,7 +21,7 @@ pub struct Retry {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false, id = "seen")]
 pub struct Saw {
-    /// 已发布,读者可见的地址 It is published, at this address
+    /// 已发布，读者可见的地址 It is published, at this address
     #[arg(long, value_name = "URL", num_args = 0..=1, default_missing_value = "")]
     published: Option<String>,
     /// 平台上没有 It is not there
@@ -44,7 +44,7 @@ pub struct Confirm {
 pub struct Withdraw {
     /// 信息编号 The item
     item: String,
-    /// 理由,会公开 The reason; readers see it
+    /// 理由，会公开 The reason; readers see it
     #[arg(long)]
     reason: String,
     /// 谁决定的 Who decided [default: $USER]

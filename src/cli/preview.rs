@@ -16,10 +16,10 @@ pub struct Preview {
     /// 渠道 The channel
     #[arg(long)]
     channel: String,
-    /// 版本,缺省为最新 The revision [default: the newest]
+    /// 版本，缺省为最新 The revision [default: the newest]
     #[arg(long)]
     revision: Option<u32>,
-    /// 写到哪个文件,缺省为标准输出 The file to write [default: stdout]
+    /// 写到哪个文件，缺省为标准输出 The file to write [default: stdout]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 }

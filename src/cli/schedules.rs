@@ -30,9 +30,9 @@ pub async fn run(common: &Common) -> Done {
         } else {
             "生成稿件"
         };
-        println!("{}  {}({}){does}", one.name, one.cron, one.timezone);
+        println!("{}  {}（{}）{does}", one.name, one.cron, one.timezone);
         if one.waiting > 0 {
-            println!("  {} 条已签发,等待放行", one.waiting);
+            println!("  {} 条已签发，等待放行", one.waiting);
         }
         for next in &one.next {
             println!("  下次 {}", local(next));
@@ -41,7 +41,7 @@ pub async fn run(common: &Common) -> Done {
             Some(last) => println!(
                 "  上次 {}  {}",
                 local(&last.due),
-                last.result.as_deref().unwrap_or("执行中断,将补跑")
+                last.result.as_deref().unwrap_or("执行中断，将补跑")
             ),
             None => println!("  还没有执行过"),
         }

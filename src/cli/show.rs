@@ -43,7 +43,7 @@ pub fn print(show: &ShowView) {
     for one in &show.revisions {
         let signed = match &one.approval {
             Some(signed) => format!(
-                "{} 签发({}){} {}",
+                "{} 签发（{}）{} {}",
                 signed.by,
                 signed.scope.zh(),
                 signed.opinion,

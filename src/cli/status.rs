@@ -117,7 +117,7 @@ fn attention(items: &[ItemView]) {
     for one in &waiting {
         let reason = one.reason.as_deref().unwrap_or_default();
         println!(
-            "{} {}《{}》:{reason}",
+            "{} {}《{}》：{reason}",
             one.state.glyph(),
             one.channel,
             table::cut(&one.title, 40)

@@ -14,7 +14,7 @@ use super::{Common, Done, Failed, me, print_json};
 
 #[derive(Debug, Args)]
 pub struct Submit {
-    /// 稿件:.md、.html、.txt 文件,或装有正文、图片和附件的文件夹 Texts, or folders with a text and what it names
+    /// 稿件：.md、.html、.txt 文件，或装有正文、图片和附件的文件夹 Texts, or folders with a text and what it names
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// 拟稿人 Who drafted it [default: $USER]
@@ -23,7 +23,7 @@ pub struct Submit {
     /// 内容相同也再收一次 Take it though the same content is here already
     #[arg(long)]
     again: bool,
-    /// 幂等键,重复提交时返回同一条 Idempotency key
+    /// 幂等键，重复提交时返回同一条 Idempotency key
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
 }
@@ -34,7 +34,7 @@ pub struct Revise {
     item: String,
     /// 新版稿件 The new text, or folder
     path: PathBuf,
-    /// 更正说明:改了什么 What the correction changes
+    /// 更正说明：改了什么 What the correction changes
     #[arg(long, default_value = "")]
     note: String,
     /// 拟稿人 Who drafted it [default: $USER]
@@ -151,15 +151,15 @@ pub async fn upload(
 
 fn tell(path: &str, taken: &Taken) {
     let known = if taken.known {
-        "(已有,未重复收)"
+        "（已有，未重复收）"
     } else {
         ""
     };
     println!("{path} → {} 第 {} 版{known}", taken.id, taken.revision);
     for note in &taken.notes {
-        println!("  注意:{}", note.zh);
+        println!("  注意：{}", note.zh);
     }
     for one in &taken.findings {
-        println!("  {} {}:{}", one.channel, one.field, one.reason);
+        println!("  {} {}：{}", one.channel, one.field, one.reason);
     }
 }

@@ -90,7 +90,7 @@ fn one(
         let known = known.join(", ");
         own.problem(
             "adapter",
-            format!("没有适配器“{adapter}”,现有:{known}。"),
+            format!("没有适配器“{adapter}”，现有：{known}。"),
             format!("there is no adapter `{adapter}`; there are: {known}."),
         );
     }

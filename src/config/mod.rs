@@ -95,7 +95,7 @@ impl std::error::Error for BadConfig {}
 pub fn load(path: &Path, registry: &Registry) -> Result<Config, BadConfig> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         let words = lubu_channels::Words::new(
-            format!("读不到配置文件:{error}。可用 lubu init 生成一份。"),
+            format!("读不到配置文件：{error}。可用 lubu init 生成一份。"),
             format!("cannot be read: {error}; `lubu init` writes one."),
         );
         bad(

@@ -13,7 +13,7 @@ pub fn table(text: &str) -> Result<toml::Table, Placed> {
         let line = error.span().map(|span| line_at(text, span.start));
         let message = error.message().to_owned();
         let words = Words::new(
-            format!("TOML 写法有误:{message}。"),
+            format!("TOML 写法有误：{message}。"),
             format!("is not valid TOML: {message}."),
         );
         Placed {

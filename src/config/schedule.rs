@@ -157,7 +157,9 @@ pub fn cron(expression: &str) -> Result<Schedule, lubu_channels::Words> {
         6 => expression.to_owned(),
         count => {
             return Err(Words::new(
-                format!("cron 应有 5 段(分 时 日 月 星期)或 6 段(秒在最前),现在是 {count} 段。"),
+                format!(
+                    "cron 应有 5 段（分 时 日 月 星期）或 6 段（秒在最前），现在是 {count} 段。"
+                ),
                 format!("cron takes 5 fields, or 6 with seconds first; there are {count}."),
             ));
         }
@@ -167,13 +169,13 @@ pub fn cron(expression: &str) -> Result<Schedule, lubu_channels::Words> {
         .is_some_and(|week| week.bytes().any(|byte| byte.is_ascii_digit()))
     {
         return Err(Words::new(
-            "星期请写英文缩写(Mon、Tue…Sun,或 Mon-Fri),数字在不同系统里含义不同。",
+            "星期请写英文缩写（Mon、Tue…Sun，或 Mon-Fri），数字在不同系统里含义不同。",
             "write weekdays by name (Mon, Tue … Sun, or Mon-Fri): numbers mean different days in different systems.",
         ));
     }
     let schedule = Schedule::from_str(&six).map_err(|error| {
         Words::new(
-            format!("cron 写法有误:{error}。"),
+            format!("cron 写法有误：{error}。"),
             format!("is no cron expression: {error}."),
         )
     })?;
@@ -181,7 +183,7 @@ pub fn cron(expression: &str) -> Result<Schedule, lubu_channels::Words> {
     let some_day = Timestamp::from_timestamp(1_767_225_600, 0).unwrap_or_default();
     if schedule.after(&some_day).next().is_none() {
         return Err(Words::new(
-            "这个时间永远不会到(例如 2 月 30 日)。",
+            "这个时间永远不会到（例如 2 月 30 日）。",
             "this time never comes (such as the 30th of February).",
         ));
     }

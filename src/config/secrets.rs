@@ -31,7 +31,7 @@ impl<'a> Secrets<'a> {
             Problem::new(
                 key,
                 Words::new(
-                    format!("读不到密钥文件“{}”:{error}。", path.display()),
+                    format!("读不到密钥文件“{}”：{error}。", path.display()),
                     format!(
                         "the secret file `{}` cannot be read: {error}.",
                         path.display()
@@ -79,7 +79,7 @@ impl ResolveSecret for Secrets<'_> {
             _ => Err(Problem::new(
                 key,
                 Words::new(
-                    "密钥不能直接写在配置里,请写 { env = \"变量名\" }、{ file = \"路径\" } 或 { credential = \"名称\" }。",
+                    "密钥不能直接写在配置里，请写 { env = \"变量名\" }、{ file = \"路径\" } 或 { credential = \"名称\" }。",
                     "a secret is never written here: say { env = \"NAME\" }, { file = \"path\" } or { credential = \"name\" }.",
                 ),
             )),
@@ -112,7 +112,7 @@ fn refuse_open_file(key: &str, path: &Path) -> Result<(), Problem> {
     Err(Problem::new(
         key,
         Words::new(
-            format!("密钥文件“{shown}”任何人都能读,请执行 chmod 600。"),
+            format!("密钥文件“{shown}”任何人都能读，请执行 chmod 600。"),
             format!("the secret file `{shown}` is open to everybody; chmod 600 it."),
         ),
     ))

@@ -103,7 +103,7 @@ fn listen(section: &mut Reader<'_>) -> Option<SocketAddr> {
         Ok(_) => {
             section.problem(
                 "listen",
-                "只能监听本机回环地址(如 127.0.0.1:8020);对外请放在反向代理之后。",
+                "只能监听本机回环地址（如 127.0.0.1:8020）；对外请放在反向代理之后。",
                 "must be a loopback address such as 127.0.0.1:8020; put a reverse proxy before it.",
             );
             None
@@ -111,7 +111,7 @@ fn listen(section: &mut Reader<'_>) -> Option<SocketAddr> {
         Err(_) => {
             section.problem(
                 "listen",
-                format!("“{text}”不是地址和端口,应如 127.0.0.1:8020。"),
+                format!("“{text}”不是地址和端口，应如 127.0.0.1:8020。"),
                 format!("`{text}` is no address and port such as 127.0.0.1:8020."),
             );
             None
@@ -124,7 +124,7 @@ fn timezone(section: &mut Reader<'_>) -> Tz {
     text.parse().unwrap_or_else(|_| {
         section.problem(
             "timezone",
-            format!("没有时区“{text}”,应如 Asia/Shanghai。"),
+            format!("没有时区“{text}”，应如 Asia/Shanghai。"),
             format!("there is no time zone `{text}`; write one like Asia/Shanghai."),
         );
         Tz::Asia__Shanghai
@@ -174,7 +174,7 @@ pub fn categories(reader: &mut Reader<'_>, base: &Path, embedded: &str) -> Categ
         Err(why) => {
             reader.problem(
                 "categories",
-                format!("信息分类表有误:{why}。"),
+                format!("信息分类表有误：{why}。"),
                 format!("the taxonomy is wrong: {why}."),
             );
             Categories::default()

@@ -31,7 +31,10 @@ pub struct ListQuery {
 async fn filter(app: &App, query: ListQuery) -> Result<Filter, Refused> {
     let before = match query.cursor {
         Some(cursor) => Some(cursor.parse().map_err(|error| {
-            Refused::wrong(format!("cursor 有误:{error}"), format!("failed to {error}"))
+            Refused::wrong(
+                format!("cursor 有误：{error}"),
+                format!("failed to {error}"),
+            )
         })?),
         None => None,
     };
@@ -39,6 +42,9 @@ async fn filter(app: &App, query: ListQuery) -> Result<Filter, Refused> {
         Some(text) => Some(app.service.find(&text).await?),
         None => None,
     };
+    if let Some(channel) = &query.channel {
+        app.service.number(channel)?;
+    }
     let limit = query.limit.unwrap_or(100);
     Ok(Filter {
         before,

@@ -1,5 +1,6 @@
 //! Reading a submission: a multipart form of files, or one JSON object.
 
+use axum::extract::multipart::MultipartError;
 use axum::extract::{FromRequest as _, Multipart, Request};
 use axum::http::{StatusCode, header};
 use lubu_channels::Words;
@@ -38,7 +39,7 @@ pub async fn read(request: Request) -> Result<Read, Refused> {
     if kind.starts_with("application/json") {
         let bytes = axum::body::Bytes::from_request(request, &())
             .await
-            .map_err(too_large)?;
+            .map_err(|error| unread(error.status(), &error))?;
         let hash = blake3::hash(&bytes).to_hex().to_string();
         let submission = Submission {
             main: 0,
@@ -57,33 +58,46 @@ pub async fn read(request: Request) -> Result<Read, Refused> {
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "unsupported-body",
         Words::new(
-            "请用 multipart/form-data(file 字段,第一个是正文)或 application/json 提交。",
+            "请用 multipart/form-data（file 字段，第一个是正文）或 application/json 提交。",
             "send multipart/form-data (`file` parts, the text first) or application/json.",
         ),
     ))
 }
 
-fn too_large(error: impl std::fmt::Display) -> Refused {
-    Refused::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "body",
-        Words::new(
-            format!("请求体读不完整或太大:{error}"),
-            format!("the body cannot be read: {error}"),
-        ),
-    )
+/// Too large, or broken off, or no form at all: the framework's status says which.
+fn unread(status: StatusCode, error: &impl std::fmt::Display) -> Refused {
+    if status == StatusCode::PAYLOAD_TOO_LARGE {
+        let words = Words::new(
+            "请求体太大（[intake] total_max_mib）。",
+            "the body is too large (`total_max_mib` in [intake]).",
+        );
+        return Refused::new(status, "too-large", words);
+    }
+    let words = Words::new(
+        format!("请求体读不完整，或不是合格的表单：{error}"),
+        format!("the body cannot be read: {error}"),
+    );
+    Refused::new(StatusCode::BAD_REQUEST, "body", words)
+}
+
+fn broken_form(error: &MultipartError) -> Refused {
+    unread(error.status(), error)
 }
 
 async fn form(request: Request) -> Result<Read, Refused> {
     let mut form = Multipart::from_request(request, &())
         .await
-        .map_err(too_large)?;
+        .map_err(|error| unread(error.status(), &error))?;
     let mut files: Vec<Handed> = Vec::new();
     let mut fields = Vec::new();
-    while let Some(part) = form.next_field().await.map_err(too_large)? {
+    while let Some(part) = form
+        .next_field()
+        .await
+        .map_err(|error| broken_form(&error))?
+    {
         let name = part.name().unwrap_or_default().to_owned();
         let path = part.file_name().map(str::to_owned);
-        let bytes = part.bytes().await.map_err(too_large)?;
+        let bytes = part.bytes().await.map_err(|error| broken_form(&error))?;
         match path {
             Some(path) if name == "file" => files.push(Handed {
                 path,
@@ -94,7 +108,7 @@ async fn form(request: Request) -> Result<Read, Refused> {
     }
     if files.is_empty() {
         return Err(Refused::wrong(
-            "没有文件:请用 file 字段上传正文和它引用的图片、附件。",
+            "没有文件：请用 file 字段上传正文和它引用的图片、附件。",
             "there is no file: send the text and what it names as `file` parts.",
         ));
     }

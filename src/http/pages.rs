@@ -156,7 +156,7 @@ pub async fn timeline(State(app): State<App>, Path(item): Path<String>) -> Answe
         chip: chip(&part.delivery, now, zone),
         live: part.delivery.live.as_ref().map(|live| {
             format!(
-                "第 {} 版,{} 看到",
+                "第 {} 版，{} 看到",
                 live.revision,
                 moment(&live.seen_at, now, zone).exact
             )
@@ -182,7 +182,7 @@ pub async fn timeline(State(app): State<App>, Path(item): Path<String>) -> Answe
         at: moment(&one.at, now, zone),
         hash: one.hash.chars().take(12).collect(),
         approval: one.approval.as_ref().map(|signed| {
-            let words = format!("{}({}){}", signed.by, signed.scope.zh(), signed.opinion);
+            let words = format!("{}（{}）{}", signed.by, signed.scope.zh(), signed.opinion);
             (words, signed.opinion.clone(), moment(&signed.at, now, zone))
         }),
     });
@@ -200,7 +200,7 @@ fn render(page: &impl Template) -> Answer {
     let html = page.render().map_err(|error| {
         tracing::error!("a page cannot be rendered: {error}");
         Refused::wrong(
-            "页面生成失败,请把日志交给运维。",
+            "页面生成失败，请把日志交给运维。",
             "the page cannot be rendered.",
         )
     })?;
@@ -234,7 +234,7 @@ fn chip(delivery: &DeliveryView, now: DateTime<Utc>, zone: Tz) -> Chip {
 fn urgent(delivery: &DeliveryView) -> Option<Urgent> {
     let what = match delivery.state {
         PublicState::Failed => "没有发成",
-        PublicState::Unconfirmed => "平台结果不明,请核实",
+        PublicState::Unconfirmed => "平台结果不明，请核实",
         PublicState::Held if delivery.next_at.is_some() => "等待人工处理",
         _ => return None,
     };
@@ -250,7 +250,7 @@ fn urgent(delivery: &DeliveryView) -> Option<Urgent> {
     Some(Urgent {
         item: delivery.item.clone(),
         sentence: format!(
-            "{}:《{}》{what}。{reason}",
+            "{}：《{}》{what}。{reason}",
             delivery.channel, delivery.title
         ),
         commands,
@@ -310,7 +310,7 @@ fn outcome_words(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Open => "进行中",
         Outcome::Done => "完成",
-        Outcome::Again => "未成,将重试",
+        Outcome::Again => "未成，将重试",
         Outcome::Never => "被拒",
         Outcome::Blocked => "账号受阻",
         Outcome::Unsure => "结果不明",

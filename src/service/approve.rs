@@ -43,7 +43,7 @@ impl Service {
         let by = approve.by.trim().to_owned();
         if by.is_empty() {
             return Err(wrong(
-                "签发必须写明签发人(--by)。",
+                "签发必须写明签发人（--by）。",
                 "an approval names who signs (--by).",
             ));
         }
@@ -53,7 +53,7 @@ impl Service {
         let content = self.content(revision).await?;
         let Some(scope) = approve.scope.or(content.scope) else {
             return Err(wrong(
-                "签发必须写明发布范围:--scope public(主动公开)、intranet(内网公开)、restricted(限制阅读)或 withheld(不公开)。",
+                "签发必须写明发布范围：--scope public（主动公开）、intranet（内网公开）、restricted（限制阅读）或 withheld（不公开）。",
                 "an approval names the scope: --scope public, intranet, restricted or withheld.",
             ));
         };
@@ -147,7 +147,7 @@ impl Service {
         let content = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         content.ok_or_else(|| {
             wrong(
-                "这一版的正文读不出来,请从备份恢复。",
+                "这一版的正文读不出来，请从备份恢复。",
                 "this revision's content cannot be read; restore it from a backup.",
             )
         })

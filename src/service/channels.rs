@@ -88,7 +88,7 @@ impl Service {
         from: &'static str,
     ) -> Done<()> {
         let why = Words::new(
-            format!("{by} 暂停:{reason}"),
+            format!("{by} 暂停：{reason}"),
             format!("paused by {by}: {reason}"),
         );
         let pause = Pause {
@@ -139,7 +139,7 @@ fn standing(record: Option<&ChannelRecord>, now: lubu_channels::Timestamp) -> St
     match record.breaker.until {
         Some(until) => {
             let why = Words::new(
-                "连续多次连不上或平台故障,暂停尝试",
+                "连续多次连不上或平台故障，暂停尝试",
                 "several failures of the channel in a row; waiting before the next probe",
             );
             ("broken", Some(why), Some(until))

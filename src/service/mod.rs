@@ -85,7 +85,7 @@ impl Service {
                 format!("no item's id begins with `{text}`."),
             ))),
             _ => Err(Trouble::Wrong(Words::new(
-                format!("“{text}”对应不止一条信息,请多写几位编号。"),
+                format!("“{text}”对应不止一条信息，请多写几位编号。"),
                 format!("`{text}` fits more than one item; write more of its id."),
             ))),
         }
@@ -95,7 +95,7 @@ impl Service {
     pub async fn find_delivery(&self, text: &str) -> Done<DeliveryId> {
         let Some((item, channel)) = text.split_once(':') else {
             return Err(Trouble::Wrong(Words::new(
-                format!("“{text}”不是投递编号,应写成 信息编号:渠道名。"),
+                format!("“{text}”不是投递编号，应写成 信息编号:渠道名。"),
                 format!("`{text}` is no delivery; write ITEM:CHANNEL."),
             )));
         };
@@ -115,7 +115,7 @@ impl Service {
     ) -> Done<()> {
         if reason.trim().is_empty() {
             return Err(Trouble::Wrong(Words::new(
-                "撤下必须写明理由(--reason)。",
+                "撤下必须写明理由（--reason）。",
                 "a withdrawal needs its reason (--reason).",
             )));
         }
@@ -172,7 +172,7 @@ fn checked(url: Option<String>) -> Done<Option<String>> {
         return Ok(Some(text));
     }
     Err(Trouble::Wrong(Words::new(
-        format!("“{text}”不是网址,应以 https:// 开头。"),
+        format!("“{text}”不是网址，应以 https:// 开头。"),
         format!("`{text}` is no address; it starts with https://."),
     )))
 }

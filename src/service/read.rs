@@ -41,6 +41,10 @@ impl Service {
             let deliveries = self.store.deliveries(item.id).await?;
             let mut row = names.item(item, self.category(&item.category).name, &deliveries);
             row.deliveries.retain(|one| fits(one, filter));
+            // Asked for a channel or a state, an item without one of them is no answer.
+            if row.deliveries.is_empty() && (filter.channel.is_some() || filter.state.is_some()) {
+                continue;
+            }
             rows.push(row);
         }
         Ok(Page { rows, next })

@@ -106,7 +106,7 @@ impl Service {
         let late = (now - at).to_std().unwrap_or_default();
         if late > schedule.catch_up {
             let words = Words::new(
-                format!("停机期间错过,已超过补跑时限,未执行({period})"),
+                format!("停机期间错过，已超过补跑时限，未执行（{period}）"),
                 format!("missed by more than the catch-up time; not run ({period})"),
             );
             tracing::error!(schedule = schedule.name, "{}", words.en);
@@ -214,7 +214,7 @@ impl Service {
         let submitted = self.submit(submit).await?;
         let id = submitted.accepted.item;
         Ok(Words::new(
-            format!("已生成 {} 的稿件 {id},等待签发", figures.period_words),
+            format!("已生成 {} 的稿件 {id}，等待签发", figures.period_words),
             format!(
                 "made item {id} for {}; it waits for approval",
                 figures.period
@@ -236,16 +236,16 @@ fn told(trouble: &Trouble) -> Words {
     let more: Vec<String> = problem
         .problems
         .iter()
-        .map(|one| format!("{}:{}", one.place, one.words.zh))
+        .map(|one| format!("{}：{}", one.place, one.words.zh))
         .chain(
             problem
                 .findings
                 .iter()
-                .map(|one| format!("{}:{}", one.channel, one.reason)),
+                .map(|one| format!("{}：{}", one.channel, one.reason)),
         )
         .collect();
     Words::new(
-        format!("未成功:{} {}", problem.detail, more.join(";")),
+        format!("未成功：{} {}", problem.detail, more.join("；")),
         format!("failed: {}", problem.detail_en),
     )
 }
@@ -266,7 +266,7 @@ fn figures(
     if rows.is_empty() {
         let data = build.data.display();
         return Err(wrong(
-            &format!("数据文件 {data} 里没有 {period} 的数据(period 列)。补上后可重新执行。"),
+            &format!("数据文件 {data} 里没有 {period} 的数据（period 列）。补上后可重新执行。"),
             &format!("the data file {data} has no row whose `period` is {period}."),
         ));
     }
@@ -283,7 +283,7 @@ fn read(path: &Path) -> Done<Vec<BTreeMap<String, String>>> {
     let shown = path.display();
     let bytes = std::fs::read(path).map_err(|error| {
         wrong(
-            &format!("读不到数据文件 {shown}:{error}。"),
+            &format!("读不到数据文件 {shown}：{error}。"),
             &format!("cannot read {shown}: {error}."),
         )
     })?;
@@ -292,7 +292,7 @@ fn read(path: &Path) -> Done<Vec<BTreeMap<String, String>>> {
     for (at, row) in csv::Reader::from_reader(bytes).deserialize().enumerate() {
         let row: BTreeMap<String, String> = row.map_err(|error| {
             wrong(
-                &format!("数据文件 {shown} 第 {} 行有误:{error}。", at + 2),
+                &format!("数据文件 {shown} 第 {} 行有误：{error}。", at + 2),
                 &format!("{shown} line {}: {error}.", at + 2),
             )
         })?;
@@ -305,7 +305,7 @@ fn fill(template: &Path, figures: &Figures) -> Done<String> {
     let shown = template.display();
     let bad = |why: String| {
         wrong(
-            &format!("模板 {shown} 有误:{why}。"),
+            &format!("模板 {shown} 有误：{why}。"),
             &format!("the template {shown}: {why}."),
         )
     };

@@ -78,7 +78,7 @@ impl Service {
         };
         if note.is_empty() {
             return Err(Trouble::Wrong(Words::new(
-                "更正必须说明改了什么(--note,或稿件里的 correction)。",
+                "更正必须说明改了什么（--note，或稿件里的 correction）。",
                 "a correction says what it changes (--note, or `correction` in the item).",
             )));
         }
@@ -283,7 +283,7 @@ fn found(channel: &str, one: lubu_channels::Finding) -> FindingView {
 
 pub(super) fn unexpected() -> Trouble {
     Trouble::Wrong(Words::new(
-        "程序内部答非所问,请把日志交给运维。",
+        "程序内部答非所问，请把日志交给运维。",
         "an internal answer was of the wrong kind; hand the log to the engineer.",
     ))
 }

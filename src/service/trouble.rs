@@ -76,7 +76,7 @@ impl Trouble {
             Self::NotFound(words) | Self::Wrong(words) => words.clone(),
             Self::Invalid(complaints) => Words::new(
                 format!(
-                    "稿件有 {} 处问题,没有收下。请改好后重新提交。",
+                    "稿件有 {} 处问题，没有收下。请改好后重新提交。",
                     complaints.len()
                 ),
                 format!(
@@ -86,7 +86,7 @@ impl Trouble {
             ),
             Self::Unfit(findings) => Words::new(
                 format!(
-                    "有 {} 处不符合渠道的要求,没有签发。请修改稿件,或用 --without 渠道名 说明本次不发该渠道。",
+                    "有 {} 处不符合渠道的要求，没有签发。请修改稿件，或用 --without 渠道名 说明本次不发该渠道。",
                     findings.len()
                 ),
                 format!(

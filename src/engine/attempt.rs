@@ -280,11 +280,8 @@ pub(super) async fn record(
             report.pause.clone_from(&pause);
             let news = pause.map(LaneNews::Paused);
             settle(bench, report, Event::Failed { failure }, news).await?;
-            Ok(if report.pause.is_some() {
-                Moved::Stop
-            } else {
-                Moved::On
-            })
+            // The lane hears of every failure, and decides whether it is still open.
+            Ok(Moved::Stop)
         }
     }
 }
@@ -342,6 +339,7 @@ async fn look(
         Ok(sighting) => {
             report.health = Behaved::Well;
             settle(bench, report, Event::Looked { sighting }, None).await?;
+            Ok(Moved::On)
         }
         Err(failure) => {
             report.health = behaved(&failure);
@@ -349,9 +347,9 @@ async fn look(
             report.pause.clone_from(&pause);
             let news = pause.map(LaneNews::Paused);
             settle(bench, report, Event::LookFailed { failure }, news).await?;
+            Ok(Moved::Stop)
         }
     }
-    Ok(Moved::On)
 }
 
 async fn look_in_time(

@@ -10,12 +10,13 @@ use lubu::clock::{Steered, Time};
 use lubu::engine::{Bench, Dice, Engine, Shared, Shelf};
 use lubu::ids::{ChannelNo, DeliveryId, ItemId};
 use lubu::model::approval::{Approval, OnCorrection};
+use lubu::model::channel::{ChannelRecord, Pause};
 use lubu::model::delivery::{Delivery, PublicState};
 use lubu::model::item::{Item, Revision};
 use lubu::model::policy::{Policy, Tuning};
 use lubu::model::retry::Backoff;
 use lubu::model::scope::Scope;
-use lubu::store::act::{Accept, Actor, Approve};
+use lubu::store::act::{Accept, Accepted, Actor, Approve, LaneNews};
 use lubu::store::embedded::Options;
 use lubu::store::local::Local;
 use lubu::store::{Act, Answer, Rules, Store, StoreError};
@@ -83,9 +84,14 @@ impl House {
 
     /// The process dies where it stands and starts again: nothing is finished, nothing is told.
     pub async fn crash(self, world: &Arc<Mutex<World>>) -> Self {
+        self.crash_without(world, "").await
+    }
+
+    /// The same, and this channel is no longer configured afterwards.
+    pub async fn crash_without(self, world: &Arc<Mutex<World>>, name: &str) -> Self {
         let Self {
             folder,
-            wired,
+            mut wired,
             time,
             store,
             engine,
@@ -100,6 +106,7 @@ impl House {
         engine.stop(Duration::from_secs(20)).await;
         drop(engine);
         drop(store);
+        wired.retain(|one| one.name != name);
         let (store, engine, numbers) = open(folder.path(), &time, &wired).await;
         Self {
             folder,
@@ -125,9 +132,29 @@ impl House {
 
     /// Takes an item in, drafted by the clerk.
     pub async fn submit(&mut self, title: &str) -> (ItemId, Revision) {
+        let (accepted, revision) = self.hand_in(title, None, false, None).await;
+        (accepted.expect("accepted").item, revision)
+    }
+
+    /// For a schedule that will release it.
+    pub async fn submit_for(&mut self, title: &str, schedule: &str) -> (ItemId, Revision) {
+        let (accepted, revision) = self.hand_in(title, None, false, Some(schedule)).await;
+        (accepted.expect("accepted").item, revision)
+    }
+
+    /// At the door, with the submitter's key and the hash of what came with it.
+    pub async fn hand_in(
+        &mut self,
+        title: &str,
+        key: Option<(&str, &str)>,
+        again: bool,
+        schedule: Option<&str>,
+    ) -> (Result<Accepted, StoreError>, Revision) {
         self.made += 1;
         let id = ItemId::new(self.time.now().timestamp_millis(), [self.made; 10]);
-        let revision = revision(id, 1, title, self.time.now());
+        let mut revision = revision(id, 1, title, self.time.now());
+        // Content is known by its bytes, whoever hands it in.
+        revision.hash = blake3::hash(title.as_bytes()).to_hex().to_string();
         let item = Item {
             id,
             version: 0,
@@ -140,25 +167,75 @@ impl House {
             withdrawal: None,
             channels: Vec::new(),
             corrections: Vec::new(),
-            schedule: None,
+            schedule: schedule.map(str::to_owned),
         };
         let accept = Accept {
             actor: Actor::new("clerk", "cli"),
             item,
             revision: revision.clone(),
-            key: None,
-            again: false,
+            key: key.map(|(key, body)| (key.to_owned(), body.to_owned())),
+            again,
             index: None,
         };
-        self.store
-            .act(Act::Accept(Box::new(accept)))
+        let answer = self.store.act(Act::Accept(Box::new(accept))).await;
+        let accepted = answer.map(|answer| match answer {
+            Answer::Accepted(accepted) => accepted,
+            other => unreachable!("{other:?}"),
+        });
+        (accepted, revision)
+    }
+
+    /// An operator's word on a channel.
+    pub async fn tell(&self, name: &str, news: LaneNews) {
+        let act = Act::Lane {
+            actor: Actor::new("ops", "cli"),
+            channel: self.no(name),
+            news,
+        };
+        self.store.act(act).await.expect("told");
+        self.engine.hub().news(self.record(name).await);
+    }
+
+    pub async fn pause(&self, name: &str) {
+        let pause = Pause {
+            why: lubu_channels::Words::new("演练", "drill"),
+            by: Some("ops".into()),
+            at: self.time.now(),
+            until: None,
+        };
+        self.tell(name, LaneNews::Paused(pause)).await;
+    }
+
+    pub async fn resume(&self, name: &str) {
+        self.tell(name, LaneNews::Resumed).await;
+    }
+
+    pub async fn record(&self, name: &str) -> ChannelRecord {
+        let records = self.store.channels().await.expect("read");
+        let mut records = records.into_iter();
+        records
+            .find(|record| record.number == self.numbers[name])
+            .expect("there")
+    }
+
+    /// Waits until the story's own condition holds, by the same rule as [`Self::until`].
+    pub async fn once<F: Future<Output = bool>>(&self, what: &str, mut holds: impl FnMut() -> F) {
+        let waiting = async {
+            while !holds().await {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), waiting)
             .await
-            .expect("accepted");
-        (id, revision)
+            .unwrap_or_else(|_| unreachable!("it never came to this: {what}"));
     }
 
     /// A new revision of it.
     pub async fn revise(&self, id: ItemId, title: &str) -> Revision {
+        self.revise_for(id, title, None).await
+    }
+
+    pub async fn revise_for(&self, id: ItemId, title: &str, schedule: Option<&str>) -> Revision {
         let number = self
             .store
             .item(id)
@@ -172,7 +249,7 @@ impl House {
             actor: Actor::new("clerk", "cli"),
             revision: Box::new(revision.clone()),
             note: "figures".into(),
-            schedule: None,
+            schedule: schedule.map(str::to_owned),
         };
         self.store.act(act).await.expect("revised");
         revision
@@ -191,6 +268,19 @@ impl House {
         by: &str,
         choices: Vec<(ChannelNo, OnCorrection)>,
     ) -> Result<(), StoreError> {
+        let deliveries = self.sign_untold(revision, scope, by, choices).await?;
+        self.engine.hub().wake(&deliveries);
+        Ok(())
+    }
+
+    /// Signed, and the lanes not told yet.
+    pub async fn sign_untold(
+        &self,
+        revision: &Revision,
+        scope: Scope,
+        by: &str,
+        choices: Vec<(ChannelNo, OnCorrection)>,
+    ) -> Result<Vec<Delivery>, StoreError> {
         let drafts: Vec<(ChannelNo, Draft)> = self
             .wired
             .iter()
@@ -200,9 +290,9 @@ impl House {
             .iter()
             .map(|(no, draft)| (*no, draft.hash()))
             .collect();
-        let kept = &self.engine.shared.shelf;
         let drafts = lubu::engine::Drafts::new(drafts);
-        let kept = kept.put(self.store.as_ref(), drafts).await.expect("kept");
+        let put = self.engine.shared.shelf.put(self.store.as_ref(), drafts);
+        let kept = put.await.expect("kept");
         let approval = Approval {
             item: revision.item,
             revision: revision.number,
@@ -220,11 +310,20 @@ impl House {
             inline: kept.inline,
             choices,
         };
-        let answer = self.store.act(Act::Approve(Box::new(approve))).await?;
-        if let Answer::Deliveries(deliveries) = answer {
+        match self.store.act(Act::Approve(Box::new(approve))).await? {
+            Answer::Deliveries(deliveries) => Ok(deliveries),
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    pub async fn release(&self, item: ItemId) {
+        let act = Act::Release {
+            actor: Actor::new("monthly", "schedule"),
+            items: vec![item],
+        };
+        if let Answer::Deliveries(deliveries) = self.store.act(act).await.expect("released") {
             self.engine.hub().wake(&deliveries);
         }
-        Ok(())
     }
 
     pub async fn withdraw(&self, item: ItemId) {

@@ -6,8 +6,12 @@
 )]
 
 mod approval_gate;
+mod burst;
+mod door;
 mod house;
+mod lanes;
 mod order_between_channels;
+mod overlap;
 mod quota_and_pause;
 mod recovery;
 mod scripted;

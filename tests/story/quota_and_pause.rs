@@ -1,10 +1,7 @@
 //! Quotas, pauses and blocks hold posts back without losing or counting against them.
 
-use lubu::model::channel::Pause;
 use lubu::model::delivery::PublicState;
-use lubu::store::Act;
-use lubu::store::act::{Actor, LaneNews};
-use lubu_channels::{Clock as _, Effect, Fate, Reach, Words};
+use lubu_channels::{Clock as _, Effect, Fate, Reach};
 
 use crate::house::{House, Wired};
 use crate::scripted::{Does, Scripted};
@@ -50,24 +47,8 @@ async fn a_blocked_account_pauses_the_lane_and_burns_no_attempt() {
     assert_eq!(waiting.tries, 0);
     let records = house.store.channels().await.expect("read");
     assert!(records[0].pause.is_some());
-    resume(&house).await;
+    house.resume("wechat").await;
     house.until(item, "wechat", PublicState::Published).await;
-}
-
-async fn resume(house: &House) {
-    tell(house, LaneNews::Resumed).await;
-}
-
-async fn tell(house: &House, news: LaneNews) {
-    let channel = house.no("wechat");
-    let act = Act::Lane {
-        actor: Actor::new("ops", "cli"),
-        channel,
-        news,
-    };
-    house.store.act(act).await.expect("told");
-    let record = house.store.channels().await.expect("read").remove(0);
-    house.engine.hub().news(record);
 }
 
 #[tokio::test]
@@ -77,14 +58,7 @@ async fn a_paused_lane_sends_nothing_new_and_still_takes_down() {
     let (old, revision) = house.submit("旧").await;
     house.approve(&revision).await.expect("signed");
     house.until(old, "wechat", PublicState::Published).await;
-    let why = Words::new("演练", "drill");
-    let pause = Pause {
-        why,
-        by: Some("ops".into()),
-        at: house.time.now(),
-        until: None,
-    };
-    tell(&house, LaneNews::Paused(pause)).await;
+    house.pause("wechat").await;
     let (new, revision) = house.submit("新").await;
     house.approve(&revision).await.expect("signed");
     house.withdraw(old).await;
@@ -94,6 +68,6 @@ async fn a_paused_lane_sends_nothing_new_and_still_takes_down() {
         PublicState::Pending
     );
     assert_eq!(world.lock().expect("unpoisoned").calls, ["send", "remove"]);
-    resume(&house).await;
+    house.resume("wechat").await;
     house.until(new, "wechat", PublicState::Published).await;
 }

@@ -24,6 +24,11 @@ pub enum Does {
     Refuses(Fate),
     /// Never returns: the process is about to die.
     Hangs,
+    /// Applies it once the story opens the gate, and says so.
+    Waits,
+    /// Does not apply it once the gate is open; it may work later.
+    WaitsAndRefuses,
+    Panics,
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +40,8 @@ pub struct World {
     /// What looks answer; what is really there when it is empty.
     pub looks: VecDeque<Truth>,
     pub checks_fail: bool,
+    /// Opened by the story.
+    pub gate: CancellationToken,
     /// Cancelled when the process dies.
     pub dead: CancellationToken,
 }
@@ -45,9 +52,23 @@ pub struct Scripted {
     pub world: Arc<Mutex<World>>,
     effect: Effect,
     caps: Caps,
+    /// Lists are rebuilt once for all that wait.
+    burst: bool,
 }
 
 impl Scripted {
+    pub fn with_lists() -> (Arc<Self>, Arc<Mutex<World>>) {
+        let (plain, world) = Self::new(Effect::Idempotent, |_| {});
+        let caps = plain.caps.clone();
+        let channel = Self {
+            world: Arc::clone(&world),
+            effect: Effect::Idempotent,
+            caps,
+            burst: true,
+        };
+        (Arc::new(channel), world)
+    }
+
     pub fn new(effect: Effect, adjust: impl FnOnce(&mut Caps)) -> (Arc<Self>, Arc<Mutex<World>>) {
         let mut caps = Caps {
             account: "scripted".into(),
@@ -75,6 +96,7 @@ impl Scripted {
                 world: Arc::clone(&world),
                 effect,
                 caps,
+                burst: false,
             }),
             world,
         )
@@ -115,6 +137,9 @@ impl Scripted {
     }
 
     fn apply(&self, job: &Job, step: &Step) {
+        if step.burst {
+            return;
+        }
         let mut world = self.world.lock().expect("unpoisoned");
         let (key, revision) = (item(job), job.subjects[0].revision);
         if step.name == "remove" {
@@ -169,6 +194,13 @@ impl Channel for Scripted {
 
     fn next(&self, job: &Job, _now: Timestamp) -> Next {
         let draft = &job.subjects[0].draft_hash;
+        let sent = match job.goal {
+            Goal::Withdraw => job.progress.has("removed"),
+            Goal::Publish | Goal::Update => job.progress.get("sent") == Some(draft),
+        };
+        if self.burst && sent && job.progress.get("lists") != Some(&job.key) {
+            return Next::Run(Step::new("lists", Effect::Idempotent).burst());
+        }
         match job.goal {
             Goal::Withdraw if job.progress.has("removed") => Next::Done,
             Goal::Withdraw => Next::Run(Step::new("remove", Effect::Idempotent).shows()),
@@ -200,6 +232,17 @@ impl Channel for Scripted {
             }
             Does::LosesCall => return Err(failure(Fate::Unsure)),
             Does::Refuses(fate) => return Err(failure(fate)),
+            Does::Waits => {
+                let gate = self.world.lock().expect("unpoisoned").gate.clone();
+                gate.cancelled().await;
+                self.apply(job, step);
+            }
+            Does::WaitsAndRefuses => {
+                let gate = self.world.lock().expect("unpoisoned").gate.clone();
+                gate.cancelled().await;
+                return Err(failure(Fate::Again { not_before: None }));
+            }
+            Does::Panics => panic!("as the story has it"),
             Does::Hangs => {
                 let dead = self.world.lock().expect("unpoisoned").dead.clone();
                 dead.cancelled().await;
@@ -217,7 +260,8 @@ impl Channel for Scripted {
             .with(fact, job.subjects[0].draft_hash.clone());
         Ok(Receipt {
             progress,
-            seen: vec![self.seen(job)],
+            // Where lists follow, a page alone is not the end of it.
+            seen: (!self.burst).then(|| self.seen(job)).into_iter().collect(),
             request_id: None,
         })
     }

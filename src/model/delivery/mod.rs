@@ -5,6 +5,7 @@
 //! event. What is in flight is named by `job`, which stays as it was when its first intent went to
 //! disk: a newer `wanted` waits until the older outcome is known.
 
+mod event;
 mod log;
 mod person;
 mod seen;
@@ -25,7 +26,8 @@ use super::attempt::{Attempt, Told};
 use super::policy::Policy;
 use crate::ids::{ChannelNo, DeliveryId};
 
-pub use transition::{Event, Illegal, transition};
+pub use event::{Event, Illegal};
+pub use transition::transition;
 pub use view::PublicState;
 
 /// Attempts that the record itself keeps.

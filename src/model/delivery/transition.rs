@@ -8,108 +8,11 @@ use lubu_channels::{
     Effect, Failure, Fate, Goal, Kind, Reach, Receipt, Sighting, Step, Timestamp, Words,
 };
 
+use super::event::{Event, Illegal};
 use super::log::{close, decided, push};
-use super::{
-    Delivery, Hold, JobNow, State, Wanted, WantedRevision, Why, person, seen, unknown, wanted,
-};
+use super::{Delivery, Hold, JobNow, State, Wanted, Why, person, seen, unknown, wanted};
 use crate::model::attempt::{Attempt, Outcome, Told};
 use crate::model::policy::Policy;
-
-/// What can happen to a delivery.
-#[derive(Debug, Clone)]
-pub enum Event {
-    /// A revision was approved for this channel.
-    Approved(WantedRevision),
-    /// The item was withdrawn.
-    Withdrawn {
-        by: String,
-        reason: String,
-    },
-    /// The old copy shall stay.
-    Kept {
-        why: Words,
-    },
-    /// What it waited for has come: another channel's copy, a schedule.
-    Released,
-    /// Another channel's copy must come first.
-    Waits(Hold),
-    /// A step is about to run.
-    Intent {
-        job: JobNow,
-        step: Step,
-    },
-    Done {
-        receipt: Receipt,
-    },
-    Failed {
-        failure: Failure,
-    },
-    /// The process ended while the step ran.
-    Lost,
-    /// Nothing is left to send.
-    Finished,
-    /// Nothing can be done before then.
-    Postponed {
-        until: Timestamp,
-        why: Why,
-    },
-    /// The adapter needs a person on the platform.
-    Person {
-        todo: Words,
-        look_at: Timestamp,
-    },
-    Looked {
-        sighting: Sighting,
-    },
-    LookFailed {
-        failure: Failure,
-    },
-    /// A person orders another go after a known failure.
-    Retry {
-        by: String,
-    },
-    /// A person saw it, at this address or without knowing one.
-    SaidLive {
-        by: String,
-        url: Option<String>,
-    },
-    /// A person saw that it is not there.
-    SaidAbsent {
-        by: String,
-    },
-}
-
-impl Event {
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Approved(_) => "approved",
-            Self::Withdrawn { .. } => "withdrawn",
-            Self::Kept { .. } => "kept",
-            Self::Released => "released",
-            Self::Waits(_) => "waits",
-            Self::Intent { .. } => "intent",
-            Self::Done { .. } => "done",
-            Self::Failed { .. } => "failed",
-            Self::Lost => "lost",
-            Self::Finished => "finished",
-            Self::Postponed { .. } => "postponed",
-            Self::Person { .. } => "person",
-            Self::Looked { .. } => "looked",
-            Self::LookFailed { .. } => "look_failed",
-            Self::Retry { .. } => "retry",
-            Self::SaidLive { .. } => "said_live",
-            Self::SaidAbsent { .. } => "said_absent",
-        }
-    }
-}
-
-/// This event cannot happen in this state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("apply `{event}` to a delivery that is {state}")]
-pub struct Illegal {
-    pub state: &'static str,
-    pub event: &'static str,
-}
 
 /// The delivery after the event. `dice` is uniform in `0.0..1.0`.
 pub fn transition(

@@ -338,7 +338,7 @@ fn refuse_memory(folder: &Path) {
     std::fs::create_dir_all(folder).expect("a folder");
     let stat = rustix::fs::statfs(folder).expect("a file system");
     assert!(
-        i64::from(stat.f_type) != TMPFS,
+        stat.f_type != TMPFS,
         "{} is in memory: name a disk by --folder",
         folder.display()
     );

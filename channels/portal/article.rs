@@ -82,7 +82,7 @@ pub const FIELDS: [&str; 20] = [
 ];
 
 impl Fields {
-    pub fn read(read: &mut Reader<'_>, defaults: &Defaults, templates: &mut Templates) -> Self {
+    pub fn read(read: &mut Reader<'_>, defaults: Defaults, templates: &mut Templates) -> Self {
         let names = texts(read, "fields");
         for name in names.keys().filter(|name| !FIELDS.contains(&name.as_str())) {
             let known = FIELDS.join("、");
@@ -155,7 +155,11 @@ pub fn write(
         item: document.item.clone(),
         title: text::one_line(document.title_here()),
         received: document.received_at.to_rfc3339(),
-        fields: fields(document, column.unwrap_or(&document.category.code), content),
+        fields: fields(
+            document,
+            column.unwrap_or(&document.category.code),
+            &content,
+        ),
         attachments,
         uploads: media_sent.iter().map(|media| media.hash.clone()).collect(),
     };
@@ -168,7 +172,7 @@ pub fn write(
     })
 }
 
-fn fields(document: &Document, column: &str, content: String) -> Map<String, Value> {
+fn fields(document: &Document, column: &str, content: &str) -> Map<String, Value> {
     let optional = |text: &Option<String>| text.clone().unwrap_or_default();
     let fields = json!({
         "id": document.item,
@@ -368,20 +372,20 @@ fn preview(article: &Article, document: &Document, media: &dyn Media) -> String 
         ("概述", "summary"),
         ("原文", "link"),
     ];
-    let rows: String = shown
-        .iter()
-        .map(|(label, key)| (label, article.fields.get(*key).and_then(Value::as_str)))
-        .filter(|(_, value)| value.is_some_and(|value| !value.is_empty()))
-        .map(|(label, value)| {
-            let value = html::escape(value.unwrap_or_default());
-            format!("<tr><th scope=\"row\">{label}</th><td>{value}</td></tr>\n")
-        })
-        .collect();
-    let files: String = article
-        .attachments
-        .iter()
-        .map(|file| format!("<li>{}</li>", html::escape(&file.name)))
-        .collect();
+    let mut rows = String::new();
+    for (label, key) in shown {
+        let value = article.fields.get(key).and_then(Value::as_str);
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            let value = html::escape(value);
+            rows.push_str(&format!(
+                "<tr><th scope=\"row\">{label}</th><td>{value}</td></tr>\n"
+            ));
+        }
+    }
+    let mut files = String::new();
+    for file in &article.attachments {
+        files.push_str(&format!("<li>{}</li>", html::escape(&file.name)));
+    }
     let body = html::with_images(&document.body, |src| {
         let bytes = media.get(src.strip_prefix("media:")?)?;
         let mime = images::sniff(&bytes)?;

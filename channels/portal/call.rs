@@ -66,7 +66,7 @@ struct Usual {
 }
 
 impl Calls {
-    pub fn read(read: &mut Reader<'_>, defaults: &Defaults, templates: &mut Templates) -> Self {
+    pub fn read(read: &mut Reader<'_>, defaults: Defaults, templates: &mut Templates) -> Self {
         let one = "{{ endpoint }}/{{ remote_id|url }}";
         let usual = |name, method, url, body| Usual {
             name,

@@ -115,7 +115,7 @@ pub fn judge(api: &Api<'_>, reply: &Reply) -> Result<Outcome, Failure> {
             told: by_code.is_some(),
         }),
         Some(Meaning::Duplicate) => Ok(Outcome::Duplicate(answer)),
-        meaning => Err(refused(api, &answer, code.unwrap_or(status), meaning)),
+        meaning => Err(refused(api, &answer, &code.unwrap_or(status), meaning)),
     }
 }
 
@@ -136,7 +136,7 @@ pub fn quoted(api: &Api<'_>, answer: &Answer) -> String {
     text::quoted(&said)
 }
 
-fn refused(api: &Api<'_>, answer: &Answer, code: String, meaning: Option<Meaning>) -> Failure {
+fn refused(api: &Api<'_>, answer: &Answer, code: &str, meaning: Option<Meaning>) -> Failure {
     let (kind, fate) = match meaning {
         Some(Meaning::Again) => (Kind::Platform, Fate::Again { not_before: None }),
         Some(Meaning::Never | Meaning::Missing | Meaning::Duplicate) => {
@@ -146,7 +146,7 @@ fn refused(api: &Api<'_>, answer: &Answer, code: String, meaning: Option<Meaning
         Some(Meaning::Goal) => (Kind::Account, Fate::Blocked(Reach::Goal)),
         Some(Meaning::Unsure) | None => (Kind::Platform, exchange::after_sending(api.effect, None)),
     };
-    let code = redact::redacted(&code, &api.settings.secrets());
+    let code = redact::redacted(code, &api.settings.secrets());
     let said = quoted(api, answer);
     let (zh, en) = match fate {
         Fate::Never => ("没有接收，请按它的说法修改", "refused it; change the item"),
@@ -174,6 +174,7 @@ fn refused(api: &Api<'_>, answer: &Answer, code: String, meaning: Option<Meaning
         format!("The portal {en} ({code}{quote})."),
     );
     let request_id = answer.text(&api.settings.answers.request_id);
+    let request_id = request_id.map(|id| redact::redacted(&id, &api.settings.secrets()));
     let private = format!("HTTP {}", answer.status);
     Failure::new(kind, fate, words)
         .code(code)

@@ -80,11 +80,11 @@ impl Settings {
             envelope: matches!(signing, Signing::StandardWebhooks { .. }),
         };
         let mut templates = Templates::default();
-        let calls = Calls::read(&mut read, &defaults, &mut templates);
+        let calls = Calls::read(&mut read, defaults, &mut templates);
         let settings = Self {
             name: read.text_or("title", "门户"),
             calls,
-            fields: Fields::read(&mut read, &defaults, &mut templates),
+            fields: Fields::read(&mut read, defaults, &mut templates),
             columns: columns(&mut read),
             create: effect(&mut read),
             answers: read.nested("answer", Answers::read),

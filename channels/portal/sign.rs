@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
 use sha2::{Digest, Sha256};
@@ -316,7 +318,11 @@ fn keyed<M: Mac + KeyInit>(key: &[u8], bytes: &[u8]) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.push_str(&format!("{byte:02x}"));
+    }
+    text
 }
 
 /// Whether the secret is of the kind its signature needs.
@@ -345,12 +351,7 @@ pub fn webhook(
     body: &[u8],
 ) -> Option<[(&'static str, String); 3]> {
     let seconds = now.timestamp();
-    let sign = |secret: &&Secret| {
-        Webhook::new(secret.reveal())
-            .ok()?
-            .sign(id, seconds, body)
-            .ok()
-    };
+    let sign = |secret: &&Secret| webhook_signature(secret, id, seconds, body);
     let signatures: Option<Vec<String>> = secrets.iter().map(sign).collect();
     Some([
         (standardwebhooks::HEADER_WEBHOOK_ID, id.to_owned()),
@@ -363,4 +364,28 @@ pub fn webhook(
             signatures?.join(" "),
         ),
     ])
+}
+
+/// The crate signs text; a body that is none, such as a file, is signed the same way here.
+fn webhook_signature(secret: &Secret, id: &str, seconds: i64, body: &[u8]) -> Option<String> {
+    if std::str::from_utf8(body).is_ok() {
+        return Webhook::new(secret.reveal())
+            .ok()?
+            .sign(id, seconds, body)
+            .ok();
+    }
+    binary_signature(secret, id, seconds, body)
+}
+
+pub fn binary_signature(secret: &Secret, id: &str, seconds: i64, body: &[u8]) -> Option<String> {
+    let plain = secret.reveal();
+    let key = BASE64
+        .decode(plain.strip_prefix("whsec_").unwrap_or(plain))
+        .ok()?;
+    let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&key).ok()?;
+    let mac = mac
+        .chain_update(format!("{id}.{seconds}."))
+        .chain_update(body);
+    let signed = BASE64.encode(mac.finalize().into_bytes());
+    Some(format!("v1,{signed}"))
 }

@@ -75,3 +75,5 @@ suites! {
     homely: an_update_keeps_the_address;
     one_way: an_update_makes_no_second_copy;
 }
+
+mod calls;

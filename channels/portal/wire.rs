@@ -71,16 +71,16 @@ impl Api<'_> {
             .map(|article| placed(self.settings, article, job))
             .unwrap_or_default();
         let with = context(self.settings, job, id, moment, &fields);
-        let fill = |hole| {
+        let written = |hole| {
             let filled = self.settings.templates.fill(hole, &with);
             filled.map_err(|error| fate::template(super::template::Hole::name(hole), &error))
         };
-        let url = fill(&spec.url)?;
+        let url = written(&spec.url)?;
         let url = url::Url::parse(url.trim())
             .map_err(|_| fate::bug("the filled address is no address"))?;
         let mut headers = Vec::new();
         for (name, hole) in &spec.headers {
-            headers.push((name.clone(), fill(hole)?));
+            headers.push((name.clone(), written(hole)?));
         }
         let named = || {
             let (names, templates) = (&self.settings.fields, &self.settings.templates);
@@ -106,7 +106,7 @@ impl Api<'_> {
                 })
             }
             (BodySpec::Form, None) => Payload::Form(flat(named()?)),
-            (BodySpec::Written(hole, mime), None) => Payload::Written(fill(hole)?, mime.clone()),
+            (BodySpec::Written(hole, mime), None) => Payload::Written(written(hole)?, mime.clone()),
         };
         Ok(Outgoing {
             method: spec.method.clone(),

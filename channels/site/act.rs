@@ -34,12 +34,7 @@ fn page(core: &Core, job: &Job, subject: &Subject, now: Timestamp) -> Result<Pro
         None => first_time(core, job, &content, now)?,
     };
     core.ensure_assets()?;
-    for media in &subject.draft.media {
-        let file = media_file(&core.settings, &content.item, &media.name);
-        core.disk
-            .write_once(&file, &media.bytes)
-            .map_err(|error| fate::disk(&file, &error))?;
-    }
+    put_media(core, &content.item, &subject.draft)?;
     let page = core
         .frame
         .page(&core.settings, &content, &subject.draft_hash, first)?;
@@ -51,6 +46,25 @@ fn page(core: &Core, job: &Job, subject: &Subject, now: Timestamp) -> Result<Pro
         drop_media(core, &content.item, Some(&subject.draft))?;
     }
     Ok(way::after_page(job))
+}
+
+/// Pictures and attachments beside their page, one sync of the folder for all of them.
+fn put_media(core: &Core, item: &str, draft: &Draft) -> Result<(), Failure> {
+    let mut last_put = None;
+    for media in &draft.media {
+        let file = media_file(&core.settings, item, &media.name);
+        let put = core.disk.put_once(&file, &media.bytes);
+        if put.map_err(|error| fate::disk(&file, &error))? {
+            last_put = Some(file);
+        }
+    }
+    match last_put {
+        None => Ok(()),
+        Some(file) => core
+            .disk
+            .sync_folder_of(&file)
+            .map_err(|error| fate::disk(&file, &error)),
+    }
 }
 
 /// When readers could first see it: what the page itself says, what is known elsewhere, or now.

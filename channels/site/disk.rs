@@ -34,16 +34,26 @@ impl Disk {
 
     /// Once it returns, the whole content stands at its place on disk.
     pub fn write(&self, file: &str, bytes: &[u8]) -> Result<(), Error> {
+        self.put(file, bytes)?;
+        self.sync_folder_of(file)
+    }
+
+    /// The same, but for the folder: whoever writes many files syncs it once.
+    pub fn put(&self, file: &str, bytes: &[u8]) -> Result<(), Error> {
         let place = self.at(file);
         let folder = place.parent().unwrap_or(&self.root);
         match self.replace(&place, bytes) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 self.make_folder(folder)?;
-                self.replace(&place, bytes)?;
+                self.replace(&place, bytes)
             }
-            other => other?,
+            other => other,
         }
-        sync_folder(folder)
+    }
+
+    pub fn sync_folder_of(&self, file: &str) -> Result<(), Error> {
+        let place = self.at(file);
+        sync_folder(place.parent().unwrap_or(&self.root))
     }
 
     fn replace(&self, place: &Path, bytes: &[u8]) -> Result<(), Error> {
@@ -84,13 +94,15 @@ impl Disk {
         Ok(())
     }
 
-    /// Writes a file whose name is its content's: one that is there is right already.
-    pub fn write_once(&self, file: &str, bytes: &[u8]) -> Result<(), Error> {
+    /// Puts a file whose name is its content's: one that is there is right already. Whether it
+    /// was put, and so its folder must be synced.
+    pub fn put_once(&self, file: &str, bytes: &[u8]) -> Result<bool, Error> {
         let there = fs::metadata(self.at(file));
         if there.is_ok_and(|there| there.len() == bytes.len() as u64) {
-            return Ok(());
+            return Ok(false);
         }
-        self.write(file, bytes)
+        self.put(file, bytes)?;
+        Ok(true)
     }
 
     /// `None` where there is no such file.

@@ -21,13 +21,13 @@ pub struct Index {
     /// By first publication, oldest first; withdrawn ones keep their place.
     pub records: Vec<Record>,
     at: HashMap<String, usize>,
-    pub shelves: BTreeMap<String, Shelf>,
+    pub boards: BTreeMap<String, Board>,
     pub dirty: Dirty,
 }
 
 /// One column with its items.
 #[derive(Debug)]
-pub struct Shelf {
+pub struct Board {
     pub column: Column,
     /// Positions in [`Index::records`], ascending.
     pub items: Vec<usize>,
@@ -51,7 +51,7 @@ impl Dirty {
     }
 }
 
-impl Shelf {
+impl Board {
     /// The number of the newest page, which may not be full.
     pub fn newest(&self) -> usize {
         self.items.len().saturating_sub(1) / PAGE
@@ -91,61 +91,58 @@ impl Index {
         self.records
             .sort_by(|a, b| (a.first, &a.item).cmp(&(b.first, &b.item)));
         self.at.clear();
-        self.shelves.clear();
+        self.boards.clear();
         for position in 0..self.records.len() {
-            self.shelve(settings, position);
+            self.list(settings, position);
         }
         self.dirty.all = true;
     }
 
-    fn shelve(&mut self, settings: &Settings, position: usize) {
+    fn list(&mut self, settings: &Settings, position: usize) {
         let record = &self.records[position];
         self.at.insert(record.item.clone(), position);
         let column = settings.column(&record.category);
-        let shelf = self.shelves.entry(column.slug.clone());
-        let shelf = shelf.or_insert_with(|| Shelf {
+        let board = self.boards.entry(column.slug.clone());
+        let board = board.or_insert_with(|| Board {
             column,
             items: Vec::new(),
         });
-        shelf.items.push(position);
+        board.items.push(position);
     }
 
     /// Takes in a new or changed record.
     pub fn put(&mut self, settings: &Settings, record: Record) {
         let slug = settings.column(&record.category).slug;
-        match self.at.get(&record.item).copied() {
-            Some(position) => {
-                let before = &self.records[position];
-                let stays =
-                    settings.column(&before.category).slug == slug && before.first == record.first;
-                self.records[position] = record;
-                if stays {
-                    self.touch(&slug, position);
-                } else {
-                    self.arrange(settings);
-                }
+        if let Some(position) = self.at.get(&record.item).copied() {
+            let before = &self.records[position];
+            let stays =
+                settings.column(&before.category).slug == slug && before.first == record.first;
+            self.records[position] = record;
+            if stays {
+                self.touch(&slug, position);
+            } else {
+                self.arrange(settings);
             }
-            None => {
-                let last = self.records.last();
-                let in_order = last.is_none_or(|last| last.first <= record.first);
-                self.records.push(record);
-                if in_order {
-                    let position = self.records.len() - 1;
-                    self.shelve(settings, position);
-                    self.touch(&slug, position);
-                } else {
-                    self.arrange(settings);
-                }
-            }
+            return;
+        }
+        let last = self.records.last();
+        let in_order = last.is_none_or(|last| last.first <= record.first);
+        self.records.push(record);
+        if in_order {
+            let position = self.records.len() - 1;
+            self.list(settings, position);
+            self.touch(&slug, position);
+        } else {
+            self.arrange(settings);
         }
     }
 
     fn touch(&mut self, slug: &str, position: usize) {
         self.dirty.parts.insert(position / PART);
-        let Some(shelf) = self.shelves.get(slug) else {
+        let Some(board) = self.boards.get(slug) else {
             return;
         };
-        let place = shelf.items.partition_point(|item| *item < position);
+        let place = board.items.partition_point(|item| *item < position);
         let page = place / PAGE;
         let mut mark = |page: usize| {
             self.dirty.pages.insert((slug.to_owned(), page));

@@ -3,14 +3,15 @@
 //! Only files whose content differs are written. Dates are cut to `MM-DD` where the year is the
 //! current one, so the turn of the year makes every front page new.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{Datelike, TimeZone, Utc};
 use minijinja::{Value, context};
 use serde::Serialize;
 
 use super::content::iso;
-use super::index::{Dirty, Index, PART, Shelf};
+use super::index::{Board, Dirty, Index, PART};
 use super::record::Record;
 use super::render::Around;
 use super::settings::Column;
@@ -50,33 +51,40 @@ struct Writer<'a> {
     core: &'a Core,
     index: &'a Index,
     year: i32,
+    /// One file of each folder that something was put in.
+    folders: RefCell<BTreeMap<String, String>>,
 }
 
 /// Writes what `dirty` says and differs from what is there.
 pub fn write(core: &Core, index: &Index, dirty: &Dirty, now: Timestamp) -> Result<(), Failure> {
     let year = now.with_timezone(&core.settings.timezone).year();
-    let writer = Writer { core, index, year };
+    let writer = Writer {
+        core,
+        index,
+        year,
+        folders: RefCell::default(),
+    };
     core.ensure_assets()?;
     if dirty.all {
-        for shelf in index.shelves.values() {
-            writer.front(shelf)?;
-            (0..shelf.behind()).try_for_each(|page| writer.behind(shelf, page))?;
+        for board in index.boards.values() {
+            writer.front(board)?;
+            (0..board.behind()).try_for_each(|page| writer.behind(board, page))?;
         }
         let parts = index.records.len().div_ceil(PART);
         (0..parts).try_for_each(|part| writer.part(part))?;
         writer.fixed()?;
     } else {
         let slugs: BTreeSet<&String> = dirty.pages.iter().map(|(slug, _)| slug).collect();
-        for shelf in slugs.iter().filter_map(|slug| index.shelves.get(*slug)) {
-            writer.front(shelf)?;
+        for board in slugs.iter().filter_map(|slug| index.boards.get(*slug)) {
+            writer.front(board)?;
         }
         for (slug, page) in &dirty.pages {
-            if let Some(shelf) = index
-                .shelves
+            if let Some(board) = index
+                .boards
                 .get(slug)
-                .filter(|shelf| *page < shelf.behind())
+                .filter(|board| *page < board.behind())
             {
-                writer.behind(shelf, *page)?;
+                writer.behind(board, *page)?;
             }
         }
         dirty.parts.iter().try_for_each(|part| writer.part(*part))?;
@@ -84,7 +92,8 @@ pub fn write(core: &Core, index: &Index, dirty: &Dirty, now: Timestamp) -> Resul
     writer.home()?;
     writer.columns()?;
     writer.feed()?;
-    writer.map()
+    writer.map()?;
+    writer.sync()
 }
 
 impl<'a> Writer<'a> {
@@ -94,7 +103,19 @@ impl<'a> Writer<'a> {
         if disk.read(file).map_err(failed)?.as_deref() == Some(content.as_bytes()) {
             return Ok(());
         }
-        disk.write(file, content.as_bytes()).map_err(failed)
+        disk.put(file, content.as_bytes()).map_err(failed)?;
+        let (folder, _) = file.rsplit_once('/').unwrap_or_default();
+        let mut folders = self.folders.borrow_mut();
+        folders.insert(folder.to_owned(), file.to_owned());
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<(), Failure> {
+        let disk = &self.core.disk;
+        self.folders.borrow().values().try_for_each(|file| {
+            let synced = disk.sync_folder_of(file);
+            synced.map_err(|error| fate::disk(file, &error))
+        })
     }
 
     fn fill(&self, name: &str, more: Value) -> Result<String, Failure> {
@@ -185,20 +206,20 @@ impl<'a> Writer<'a> {
         self.page(file, &main, around)
     }
 
-    fn front(&self, shelf: &Shelf) -> Result<(), Failure> {
-        let file = format!("c/{}/index.html", shelf.column.slug);
-        let lines = self.lines(shelf.front(), usize::MAX, Dates::Since(self.year));
-        let older = shelf.behind().checked_sub(1);
-        let older = older.map(|page| behind_name(&shelf.column, page));
-        self.list(&file, &shelf.column, &lines, (older, None))
+    fn front(&self, board: &Board) -> Result<(), Failure> {
+        let file = format!("c/{}/index.html", board.column.slug);
+        let lines = self.lines(board.front(), usize::MAX, Dates::Since(self.year));
+        let older = board.behind().checked_sub(1);
+        let older = older.map(|page| behind_name(&board.column, page));
+        self.list(&file, &board.column, &lines, (older, None))
     }
 
-    fn behind(&self, shelf: &Shelf, page: usize) -> Result<(), Failure> {
-        let column = &shelf.column;
+    fn behind(&self, board: &Board, page: usize) -> Result<(), Failure> {
+        let column = &board.column;
         let file = format!("c/{}/{}.html", column.slug, page + 1);
-        let lines = self.lines(shelf.page(page), usize::MAX, Dates::Full);
+        let lines = self.lines(board.page(page), usize::MAX, Dates::Full);
         let older = page.checked_sub(1).map(|page| behind_name(column, page));
-        let newer = if page + 1 < shelf.behind() {
+        let newer = if page + 1 < board.behind() {
             behind_name(column, page + 1)
         } else {
             column.href.clone()
@@ -207,28 +228,28 @@ impl<'a> Writer<'a> {
     }
 
     /// Shelves in the order of the navigation, then the others.
-    fn shelves(&self) -> Vec<&'a Shelf> {
+    fn boards(&self) -> Vec<&'a Board> {
         let named = self.core.settings.navigation();
-        let mut shelves: Vec<&Shelf> = self.index.shelves.values().collect();
-        let rank = |shelf: &&Shelf| {
+        let mut boards: Vec<&Board> = self.index.boards.values().collect();
+        let rank = |board: &&Board| {
             let place = named
                 .iter()
-                .position(|column| column.slug == shelf.column.slug);
+                .position(|column| column.slug == board.column.slug);
             place.unwrap_or(usize::MAX)
         };
-        shelves.sort_by_key(rank);
-        shelves
+        boards.sort_by_key(rank);
+        boards
     }
 
     fn home(&self) -> Result<(), Failure> {
         let dates = Dates::Since(self.year);
         let columns: Vec<Value> = self
-            .shelves()
+            .boards()
             .into_iter()
-            .map(|shelf| {
-                let items = shelf.items.iter().rev().copied();
+            .map(|board| {
+                let items = board.items.iter().rev().copied();
                 let lines = self.lines(items, IN_COLUMN, dates);
-                context! { column => &shelf.column, lines }
+                context! { column => &board.column, lines }
             })
             .collect();
         let latest = self.latest(LATEST, dates);
@@ -244,12 +265,12 @@ impl<'a> Writer<'a> {
 
     fn columns(&self) -> Result<(), Failure> {
         let columns: Vec<Value> = self
-            .shelves()
+            .boards()
             .into_iter()
-            .map(|shelf| {
+            .map(|board| {
                 let live = |item: &&usize| self.index.records[**item].is_live();
-                let count = shelf.items.iter().filter(live).count();
-                context! { column => &shelf.column, count }
+                let count = board.items.iter().filter(live).count();
+                context! { column => &board.column, count }
             })
             .collect();
         let main = self.fill("columns.html", context! { columns })?;
@@ -295,8 +316,8 @@ impl<'a> Writer<'a> {
         let settings = &self.core.settings;
         let base = &settings.base_url;
         let mut places = vec![context! { loc => format!("{base}/") }];
-        for shelf in self.index.shelves.values() {
-            let loc = format!("{base}/c/{}/", shelf.column.slug);
+        for board in self.index.boards.values() {
+            let loc = format!("{base}/c/{}/", board.column.slug);
             places.push(context! { loc });
         }
         let first = self.fill("sitemap.xml", context! { urls => places })?;

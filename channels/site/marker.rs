@@ -71,5 +71,5 @@ pub fn text_hash(page: &str) -> String {
         .rfind("</main>")
         .filter(|end| *end > start)
         .unwrap_or(page.len());
-    short(blake3::hash(page[start..end].as_bytes()).to_hex().as_str()).to_owned()
+    short(blake3::hash(&page.as_bytes()[start..end]).to_hex().as_str()).to_owned()
 }

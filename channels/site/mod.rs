@@ -83,14 +83,7 @@ pub fn build(entry: &Entry<'_>) -> Result<Arc<dyn Channel>, Vec<Problem>> {
     let settings = Settings::read(entry)?;
     let frame = Frame::new(&settings).map_err(|words| vec![Problem::new("templates", words)])?;
     let caps = caps(&settings);
-    let core = Arc::new(Core {
-        disk: Disk::new(settings.root.clone()),
-        settings,
-        frame,
-        assets_written: AtomicBool::new(false),
-        index: Mutex::default(),
-        year: AtomicI32::new(0),
-    });
+    let core = Arc::new(Core::new(frame, settings));
     Ok(Arc::new(Site { core, caps }))
 }
 
@@ -121,6 +114,17 @@ fn caps(settings: &Settings) -> Caps {
 }
 
 impl Core {
+    fn new(frame: Frame, settings: Settings) -> Self {
+        Self {
+            disk: Disk::new(settings.root.clone()),
+            settings,
+            frame,
+            assets_written: AtomicBool::new(false),
+            index: Mutex::default(),
+            year: AtomicI32::new(0),
+        }
+    }
+
     /// Runs work on files apart from the tasks that must not wait for a disk.
     async fn on_disk<T: Send + 'static>(
         self: &Arc<Self>,
@@ -137,9 +141,15 @@ impl Core {
             return Ok(());
         }
         for asset in [&self.frame.style, &self.frame.script] {
-            self.disk
-                .write_once(&asset.file, asset.content.as_bytes())
-                .map_err(|error| fate::disk(&asset.file, &error))?;
+            let put = self.disk.put_once(&asset.file, asset.content.as_bytes());
+            let put = put.and_then(|put| {
+                if put {
+                    self.disk.sync_folder_of(&asset.file)
+                } else {
+                    Ok(())
+                }
+            });
+            put.map_err(|error| fate::disk(&asset.file, &error))?;
         }
         self.assets_written.store(true, Ordering::Release);
         Ok(())

@@ -26,7 +26,7 @@ struct Asked {
     known: Option<String>,
 }
 
-async fn answer(
+pub async fn answer(
     State(core): State<Arc<Core>>,
     method: Method,
     uri: Uri,
@@ -104,8 +104,7 @@ fn reply(core: &Core, asked: Option<&Asked>) -> Result<Response<Body>, Failure> 
         .and_then(|at| at.duration_since(UNIX_EPOCH).ok())
         .unwrap_or_default();
     let tag = format!("\"{:x}-{:x}\"", bytes.len(), age.as_nanos());
-    let page = asked.file.ends_with(".html");
-    let withdrawn = page && is_notice(&bytes);
+    let withdrawn = kind(&asked.file).starts_with("text/html") && is_notice(&bytes);
     let status = match (withdrawn, asked.known.as_deref() == Some(&tag)) {
         (true, _) => StatusCode::GONE,
         (false, true) => StatusCode::NOT_MODIFIED,

@@ -1,13 +1,16 @@
 //! What the site owes, and what readers find in it.
 
+mod pages;
 mod samples;
+mod serving;
+mod settings;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use http::HeaderMap;
 
-use crate::conformance::{Make, Rig, reply, sample, stretched};
+use crate::conformance::{Rig, reply, sample, stretched};
 use crate::contract::{
     Channel, Document, Entry, Limit, Media, Problem, Reply, Request, ResolveSecret, Secret,
     Timestamp, Words,
@@ -67,7 +70,7 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-fn settings(more: &toml::Table) -> toml::Table {
+pub fn settings(more: &toml::Table) -> toml::Table {
     let mut table: toml::Table =
         "root = 'public'\nbase_url = 'https://fgw.example.gov.cn'\nsite_id_code = '4113000012'"
             .parse()
@@ -152,18 +155,45 @@ impl Rig for Folder {
     }
 }
 
-#[tokio::test]
-async fn every_debt_is_paid_by_reading_the_folder_and_by_reading_over_http() {
-    let over_http = || Arc::new(folder("look_url = 'http://127.0.0.1:8021'")) as Arc<dyn Rig>;
-    let makes: [Make<'_>; 2] = [&from_disk, &over_http];
-    for make in makes {
-        let caps = make().build(toml::Table::new()).unwrap();
-        for case in crate::conformance::owed(caps.caps()) {
-            if let Err(broken) = case.check(make).await {
-                panic!("{}: {broken}", case.claim());
-            }
-        }
-    }
+fn over_http() -> Arc<dyn Rig> {
+    Arc::new(folder("look_url = 'http://127.0.0.1:8021'"))
+}
+
+macro_rules! suites {
+    ($($suite:ident: $make:path;)*) => {
+        $(mod $suite {
+            crate::conformance_suite!($make;
+                caps_hang_together,
+                a_draft_is_pure_and_its_hash_is_stable,
+                a_draft_refuses_what_is_beyond_each_limit,
+                unknown_settings_are_refused_by_name,
+                next_is_pure_and_its_steps_are_finite_and_named_once,
+                a_publication_is_done_and_then_seen_live_once,
+                a_step_changes_the_platform_at_most_once,
+                a_crash_after_any_step_makes_no_second_copy,
+                checks_and_looks_change_nothing,
+                public_steps_use_a_connection_of_their_own,
+                an_update_keeps_the_address,
+                a_withdrawal_is_seen,
+                withdrawing_what_is_gone_succeeds,
+                a_withdrawal_at_any_stage_leaves_nothing_public,
+                what_was_not_sent_is_tried_again,
+                a_lost_answer_is_unsure_unless_a_repeat_is_harmless,
+                an_unreadable_answer_is_unsure_unless_a_repeat_is_harmless,
+                trouble_before_the_change_is_no_doubt,
+                a_refusal_under_a_success_status_is_a_failure,
+                a_lost_step_is_found_and_goes_on_to_one_copy,
+                a_step_that_never_arrived_is_not_taken_for_applied,
+                a_broken_look_is_no_proof_of_absence,
+                secrets_are_in_no_answer,
+            );
+        })*
+    };
+}
+
+suites! {
+    read_from_the_folder: super::from_disk;
+    read_over_http: super::over_http;
 }
 
 /// Writes a sample site into the folder named by the environment, to be looked at.

@@ -12,8 +12,8 @@
 use std::sync::Arc;
 
 use lubu_channels::{
-    Call, Draft, Failure, Fate, Goal, Job, Kind, Next, Reach, Step, Subject, Target, Timestamp,
-    Words,
+    Call, Draft, Failure, Fate, Goal, Health, Job, Kind, Next, Reach, Step, Subject, Target,
+    Timestamp, Words,
 };
 
 use super::Bench;
@@ -169,7 +169,8 @@ async fn advance(
         }
         Next::Wait { until, why } => {
             let event = Event::Postponed {
-                until,
+                // A wait that is over already would be asked about without end.
+                until: until.max(now + std::time::Duration::from_secs(1)),
                 why: Why::Platform(why),
             };
             settle(bench, report, event, None).await.map(|()| Moved::On)
@@ -211,7 +212,7 @@ pub(super) fn is_repeat(delivery: &Delivery, step: &Step) -> bool {
     delivery
         .doubt
         .as_ref()
-        .is_some_and(|doubt| doubt.step == step.name)
+        .is_some_and(|doubt| doubt.step.name == step.name)
 }
 
 /// `None` when the delivery is not what it was taken for.
@@ -337,7 +338,7 @@ async fn look(
         settle(bench, report, Event::LookFailed { failure }, None).await?;
         return Ok(Moved::Stop);
     }
-    match bench.channel.look(&job, target, &bench.call(false)).await {
+    match look_in_time(bench, &job, target).await {
         Ok(sighting) => {
             report.health = Behaved::Well;
             settle(bench, report, Event::Looked { sighting }, None).await?;
@@ -351,6 +352,21 @@ async fn look(
         }
     }
     Ok(Moved::On)
+}
+
+async fn look_in_time(
+    bench: &Bench,
+    job: &Job,
+    target: Target<'_>,
+) -> Result<lubu_channels::Sighting, Failure> {
+    let call = bench.call(false);
+    let grace = bench.call_within + std::time::Duration::from_secs(5);
+    let looked = tokio::time::timeout(grace, bench.channel.look(job, target, &call)).await;
+    looked.unwrap_or_else(|_| {
+        let words = Words::new("核对没有按时结束", "the look did not end in time");
+        let again = Fate::Again { not_before: None };
+        Err(Failure::new(Kind::Transport, again, words))
+    })
 }
 
 /// Until when looking must wait, if its quota is used up.
@@ -481,6 +497,18 @@ async fn draft(bench: &Bench, now: &JobNow) -> Result<Arc<Draft>, Stumble> {
 }
 
 impl Bench {
+    /// Tries the channel's credentials; ends in time whatever the adapter does.
+    pub async fn check(&self) -> Result<Health, Failure> {
+        let call = self.call(false);
+        let grace = self.call_within + std::time::Duration::from_secs(5);
+        let checked = tokio::time::timeout(grace, self.channel.check(&call)).await;
+        checked.unwrap_or_else(|_| {
+            let words = Words::new("超过规定时间没有结束", "it did not end in time");
+            let again = Fate::Again { not_before: None };
+            Err(Failure::new(Kind::Transport, again, words))
+        })
+    }
+
     pub fn call(&self, repeat: bool) -> Call<'_> {
         let clock: Arc<dyn lubu_channels::Clock> = Arc::clone(&self.shared.time) as _;
         Call {

@@ -4,7 +4,7 @@
 //! step of the last to come, which knows of all the others' work.
 
 use super::Bench;
-use super::attempt::{Ready, Report, intend, perform, record};
+use super::attempt::{Behaved, Ready, Report, intend, perform, record};
 use crate::model::delivery::{Delivery, State};
 
 /// One post that waits before the step.
@@ -17,6 +17,12 @@ pub struct Waiting {
 pub async fn run(bench: &Bench, waiting: Vec<Waiting>) -> Vec<Report> {
     let mut reports = Vec::new();
     let mut going = Vec::new();
+    if bench.shared.stop.is_cancelled() {
+        return waiting
+            .into_iter()
+            .map(|one| report(one.delivery))
+            .collect();
+    }
     let intents = waiting.into_iter().map(|one| async move {
         let intended = intend(bench, &one.delivery, &one.ready).await;
         (one, intended)
@@ -51,7 +57,12 @@ pub async fn run(bench: &Bench, waiting: Vec<Waiting>) -> Vec<Report> {
             report
         }
     });
-    reports.extend(join(records).await);
+    let mut after = join(records).await;
+    // One call: the breaker counts it once.
+    for one in after.iter_mut().skip(1) {
+        one.health = Behaved::Unasked;
+    }
+    reports.extend(after);
     reports
 }
 
@@ -60,7 +71,12 @@ fn own(
     one: &Waiting,
     outcome: &Result<lubu_channels::Receipt, lubu_channels::Failure>,
 ) -> Result<lubu_channels::Receipt, lubu_channels::Failure> {
-    outcome.clone().map(|mut receipt| {
+    let own = outcome.clone().map_err(|mut failure| {
+        // What is left behind is the last one's, not this post's.
+        failure.progress = None;
+        failure
+    });
+    own.map(|mut receipt| {
         let mut progress = one.ready.job.progress.clone();
         progress.set(one.ready.step.name.clone(), one.ready.job.key.clone());
         receipt.progress = progress;
@@ -73,7 +89,7 @@ fn report(delivery: Delivery) -> Report {
     Report {
         delivery,
         released: Vec::new(),
-        health: super::attempt::Behaved::Unasked,
+        health: Behaved::Unasked,
         pause: None,
         burst: None,
     }

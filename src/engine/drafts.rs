@@ -81,7 +81,6 @@ fn unpack(bytes: &[u8]) -> Stored<Drafts> {
     postcard::from_bytes(&bytes).map_err(unreadable)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the shape `map_err` wants")]
 fn unreadable(error: impl std::fmt::Display) -> StoreError {
     StoreError::Unread(format!("drafts: {error}"))
 }

@@ -3,9 +3,13 @@
 //! The queue is memory, rebuilt from the store at every start. A lane that is paused, or whose
 //! breaker is open, still runs what is being withdrawn. The breaker probes with `check`, which
 //! changes nothing on the platform, and closes by itself.
+//!
+//! Two rules keep a delivery from being lost or spun: a message older than what is queued is
+//! dropped, and a go that changed nothing is not repeated at once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use lubu_channels::Timestamp;
 use tokio::sync::mpsc;
@@ -13,13 +17,20 @@ use tokio::task::{Id, JoinSet};
 
 use super::attempt::{Behaved, PublicSteps, Report, work};
 use super::burst::{self, Waiting};
-use super::{Bench, Hub};
+use super::{Bench, Hub, recover};
 use crate::ids::DeliveryId;
 use crate::model::channel::{Breaker, ChannelRecord, Pause};
-use crate::model::delivery::{Delivery, Event, State};
+use crate::model::delivery::{Delivery, State};
 use crate::model::limit::Bucket;
+use crate::store::Act;
 use crate::store::act::{Actor, LaneNews};
-use crate::store::{Act, Answer};
+
+/// After a go that changed nothing: the store refused, or could not write.
+const AGAIN: Duration = Duration::from_secs(5);
+/// After a panic, which would likely come again.
+const CRASHED: Duration = Duration::from_mins(1);
+/// The wall clock may be set while a lane sleeps.
+const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 
 #[derive(Debug)]
 pub enum Message {
@@ -34,13 +45,13 @@ pub struct Lane {
     hub: Hub,
     inbox: mpsc::UnboundedReceiver<Message>,
     due: BTreeSet<(Timestamp, DeliveryId)>,
-    queued: HashMap<DeliveryId, Delivery>,
-    /// What runs, and what came in about it meanwhile.
-    running: HashMap<DeliveryId, Option<Box<Delivery>>>,
+    /// With the time under which it is in `due`.
+    queued: HashMap<DeliveryId, (Timestamp, Delivery)>,
+    running: HashMap<DeliveryId, Running>,
     tasks: JoinSet<Vec<Report>>,
     by_task: HashMap<Id, Vec<DeliveryId>>,
     waiting: BTreeMap<DeliveryId, Waiting>,
-    bursting: bool,
+    bursting: Option<Id>,
     bucket: Option<Bucket>,
     pause: Option<Pause>,
     breaker: Breaker,
@@ -48,18 +59,27 @@ pub struct Lane {
     unknown: BTreeMap<DeliveryId, Timestamp>,
 }
 
+/// What runs: the version it began with, and what came in about it meanwhile.
+struct Running {
+    version: u64,
+    newer: Option<Delivery>,
+}
+
 impl Lane {
+    /// All that the store knows is queued before anything starts: an unconfirmed post must be
+    /// known before the next one goes out.
     pub fn new(
         bench: Arc<Bench>,
         hub: Hub,
         record: Option<ChannelRecord>,
+        unsettled: Vec<Delivery>,
         inbox: mpsc::UnboundedReceiver<Message>,
     ) -> Self {
         let now = bench.shared.time.now();
         let (pause, breaker) = record.map_or((None, Breaker::default()), |record| {
             (record.pause, record.breaker)
         });
-        Self {
+        let mut lane = Self {
             bucket: bench.policy.rate.map(|rate| Bucket::new(rate, now)),
             bench,
             hub,
@@ -70,18 +90,23 @@ impl Lane {
             tasks: JoinSet::new(),
             by_task: HashMap::new(),
             waiting: BTreeMap::new(),
-            bursting: false,
+            bursting: None,
             pause,
             breaker,
             unknown: BTreeMap::new(),
+        };
+        for delivery in unsettled {
+            lane.queue(delivery, None);
         }
+        lane
     }
 
     pub async fn run(mut self) {
         let stop = self.bench.shared.stop.clone();
         loop {
-            let next = self.start_due().await;
             let time = Arc::clone(&self.bench.shared.time);
+            let next = self.start_due().await;
+            let next = next.map(|next| next.min(time.now() + LONGEST_SLEEP));
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -91,7 +116,12 @@ impl Lane {
                     }
                 }
                 message = self.inbox.recv() => match message {
-                    Some(message) => self.receive(message),
+                    Some(message) => {
+                        self.receive(message);
+                        while let Ok(message) = self.inbox.try_recv() {
+                            self.receive(message);
+                        }
+                    }
                     None => break,
                 },
                 () = sleep(time.as_ref(), next), if next.is_some() => {}
@@ -105,21 +135,49 @@ impl Lane {
 
     fn receive(&mut self, message: Message) {
         match message {
-            Message::Look(delivery) => match self.running.get_mut(&delivery.id) {
-                Some(newer) => *newer = Some(delivery),
-                None => self.queue(*delivery),
-            },
+            Message::Look(delivery) => self.hear(*delivery),
             Message::Record(record) => {
                 self.pause = record.pause;
                 self.breaker = record.breaker;
+                // What was refused meanwhile need not wait out its delay.
+                let queued = std::mem::take(&mut self.queued);
+                self.due.clear();
+                for (_, delivery) in queued.into_values() {
+                    self.queue(delivery, None);
+                }
             }
-        }
-        while let Ok(message) = self.inbox.try_recv() {
-            self.receive(message);
         }
     }
 
-    fn queue(&mut self, delivery: Delivery) {
+    /// Messages may come late: what is known already and newer stands.
+    fn hear(&mut self, delivery: Delivery) {
+        if let Some(running) = self.running.get_mut(&delivery.id) {
+            if running
+                .newer
+                .as_ref()
+                .is_none_or(|newer| newer.version < delivery.version)
+            {
+                running.newer = Some(delivery);
+            }
+            return;
+        }
+        let queued = self
+            .queued
+            .get(&delivery.id)
+            .map(|(_, known)| known.version);
+        let waiting = self
+            .waiting
+            .get(&delivery.id)
+            .map(|one| one.delivery.version);
+        if queued
+            .max(waiting)
+            .is_none_or(|known| known < delivery.version)
+        {
+            self.queue(delivery, None);
+        }
+    }
+
+    fn queue(&mut self, delivery: Delivery, not_before: Option<Timestamp>) {
         let id = delivery.id;
         self.unqueue(id);
         match &delivery.state {
@@ -135,14 +193,15 @@ impl Lane {
             }
         }
         if let Some(at) = delivery.next_at() {
+            let at = not_before.map_or(at, |wait| wait.max(at));
             self.due.insert((at, id));
-            self.queued.insert(id, delivery);
+            self.queued.insert(id, (at, delivery));
         }
     }
 
     fn unqueue(&mut self, id: DeliveryId) {
         self.waiting.remove(&id);
-        if let Some(at) = self.queued.remove(&id).and_then(|old| old.next_at()) {
+        if let Some((at, _)) = self.queued.remove(&id) {
             self.due.remove(&(at, id));
         }
     }
@@ -153,7 +212,7 @@ impl Lane {
         let open = self.is_open(now).await;
         let mut wake: Option<Timestamp> = None;
         let mut skipped = Vec::new();
-        while self.running.len() < self.bench.policy.concurrency && !self.bursting {
+        while self.running.len() < self.bench.policy.concurrency && self.bursting.is_none() {
             let Some((at, id)) = self.due.first().copied() else {
                 break;
             };
@@ -161,7 +220,10 @@ impl Lane {
                 break;
             }
             self.due.pop_first();
-            let urgent = self.queued.get(&id).is_some_and(Delivery::withdrawing);
+            let urgent = self
+                .queued
+                .get(&id)
+                .is_some_and(|(_, one)| one.withdrawing());
             if !open && !urgent {
                 skipped.push((at, id));
                 continue;
@@ -175,43 +237,55 @@ impl Lane {
             }
             self.start(id);
         }
-        self.start_burst();
+        self.start_burst(open);
         let next = self.due.first().map(|(at, _)| *at).filter(|at| *at > now);
         self.due.extend(skipped);
         [wake, next, self.reopens(now)].into_iter().flatten().min()
     }
 
     fn start(&mut self, id: DeliveryId) {
-        let Some(delivery) = self.queued.remove(&id) else {
+        let Some((_, delivery)) = self.queued.remove(&id) else {
             return;
         };
+        self.run_on(id, delivery.version);
         let public = self.public_steps(id);
         let bench = Arc::clone(&self.bench);
         let task = self
             .tasks
             .spawn(async move { vec![work(&bench, delivery, public).await] });
         self.by_task.insert(task.id(), vec![id]);
-        self.running.insert(id, None);
+    }
+
+    fn run_on(&mut self, id: DeliveryId, version: u64) {
+        let newer = None;
+        self.running.insert(id, Running { version, newer });
     }
 
     /// Posts wait before a burst until nothing else runs or is due: then one run serves all.
-    fn start_burst(&mut self) {
+    fn start_burst(&mut self, open: bool) {
         let now = self.bench.shared.time.now();
         let due = self.due.first().is_some_and(|(at, _)| *at <= now);
-        if self.waiting.is_empty() || !self.running.is_empty() || self.bursting || due {
+        if !self.running.is_empty() || due {
             return;
         }
-        let waiting: Vec<Waiting> = std::mem::take(&mut self.waiting).into_values().collect();
+        let waiting: Vec<Waiting> = self
+            .waiting
+            .extract_if(.., |_, one| open || one.delivery.withdrawing())
+            .map(|(_, one)| one)
+            .collect();
+        if waiting.is_empty() {
+            return;
+        }
         let ids: Vec<DeliveryId> = waiting.iter().map(|one| one.delivery.id).collect();
-        for id in &ids {
-            self.running.insert(*id, None);
+        for one in &waiting {
+            self.run_on(one.delivery.id, one.delivery.version);
         }
         let bench = Arc::clone(&self.bench);
         let task = self
             .tasks
             .spawn(async move { burst::run(&bench, waiting).await });
+        self.bursting = Some(task.id());
         self.by_task.insert(task.id(), ids);
-        self.bursting = true;
     }
 
     fn public_steps(&self, id: DeliveryId) -> PublicSteps {
@@ -232,20 +306,18 @@ impl Lane {
     }
 
     async fn finished(&mut self, done: Result<(Id, Vec<Report>), tokio::task::JoinError>) {
-        let reports = match done {
-            Ok((task, reports)) => {
-                self.by_task.remove(&task);
-                reports
+        let task = done
+            .as_ref()
+            .map_or_else(tokio::task::JoinError::id, |(task, _)| *task);
+        self.bursting.take_if(|burst| *burst == task);
+        let ids = self.by_task.remove(&task).unwrap_or_default();
+        match done {
+            Ok((_, reports)) => {
+                for report in reports {
+                    self.take(report).await;
+                }
             }
-            Err(error) => self.crashed(&error).await,
-        };
-        if reports.iter().any(|report| report.burst.is_none())
-            && self.running.len() <= reports.len()
-        {
-            self.bursting = false;
-        }
-        for report in reports {
-            self.take(report).await;
+            Err(_) => self.crashed(ids).await,
         }
     }
 
@@ -257,56 +329,54 @@ impl Lane {
             pause,
             burst,
         } = report;
-        let newer = self.running.remove(&delivery.id).flatten();
+        let ran = self.running.remove(&delivery.id);
         self.hub.wake(&released);
         if let Some(pause) = pause {
             tracing::error!(channel = self.bench.policy.name, "paused: {}", pause.why.en);
             self.pause = Some(pause);
         }
         self.behaved(health).await;
-        let newest = match newer {
-            Some(newer) if newer.version > delivery.version => *newer,
-            _ => delivery,
-        };
-        match burst {
-            Some(ready) if newest.version_is(&ready.now) => {
-                self.waiting.insert(
-                    newest.id,
-                    Waiting {
-                        delivery: newest,
-                        ready: *ready,
-                    },
-                );
-            }
-            Some(_) | None => self.queue(newest),
+        let (began, newer) = ran.map_or((None, None), |ran| (Some(ran.version), ran.newer));
+        if let Some(newer) = newer.filter(|newer| newer.version > delivery.version) {
+            self.queue(newer, None);
+            return;
         }
+        if let Some(ready) = burst {
+            self.unqueue(delivery.id);
+            let ready = *ready;
+            self.waiting
+                .insert(delivery.id, Waiting { delivery, ready });
+            return;
+        }
+        let unchanged = began == Some(delivery.version);
+        let wait = unchanged.then(|| self.bench.shared.time.now() + AGAIN);
+        self.queue(delivery, wait);
     }
 
     /// A task that panicked leaves its step open: the outcome is unknown.
-    async fn crashed(&mut self, error: &tokio::task::JoinError) -> Vec<Report> {
-        let ids = self.by_task.remove(&error.id()).unwrap_or_default();
-        self.bursting = false;
+    async fn crashed(&mut self, ids: Vec<DeliveryId>) {
         for id in ids {
             tracing::error!(delivery.id = %id, "delivery {id}: its task ended by a panic");
             self.running.remove(&id);
-            let Ok(Some(mut delivery)) = self.bench.shared.store.delivery(id).await else {
-                continue;
-            };
-            if let State::Working { .. } = delivery.state {
-                let act = Act::Settle {
-                    id,
-                    version: delivery.version,
-                    event: Box::new(Event::Lost),
-                    dice: 0.5,
-                    lane: None,
-                };
-                if let Ok(Answer::Settled(after, _)) = self.bench.shared.store.act(act).await {
-                    delivery = *after;
-                }
+            if let Some(delivery) = self.left_open(id).await {
+                let wait = self.bench.shared.time.now() + CRASHED;
+                self.queue(delivery, Some(wait));
             }
-            self.queue(delivery);
         }
-        Vec::new()
+    }
+
+    /// As it stands after a panic, with an open step settled. Asked until the store answers: what
+    /// no lane knows of would wait for the next start.
+    async fn left_open(&self, id: DeliveryId) -> Option<Delivery> {
+        let shared = &self.bench.shared;
+        loop {
+            match recover::reread(shared, id).await {
+                Ok(delivery) => return delivery,
+                Err(_) if shared.stop.is_cancelled() => return None,
+                Err(error) => tracing::error!(delivery.id = %id, "delivery {id}: {error}"),
+            }
+            shared.time.sleep_until(shared.time.now() + AGAIN).await;
+        }
     }
 
     /// Whether new work may start; probes when an open breaker's time is over.
@@ -321,10 +391,10 @@ impl Lane {
         let Some(until) = self.breaker.until else {
             return true;
         };
-        if until > now || self.due.is_empty() {
+        if until > now || self.due.first().is_none_or(|(at, _)| *at > now) {
             return false;
         }
-        let checked = self.bench.channel.check(&self.bench.call(false)).await;
+        let checked = self.bench.check().await;
         self.breaker = match &checked {
             Ok(_) => self.breaker.clone().worked(),
             Err(_) => self

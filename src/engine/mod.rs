@@ -124,7 +124,7 @@ impl Engine {
             .into_iter()
             .map(|bench| (bench.policy.number, Arc::new(bench)))
             .collect();
-        let due = recover::settle(&shared, &benches).await?;
+        let mut unsettled = recover::settle(&shared, &benches).await?;
         let records = shared.store.channels().await?;
         let hub = Hub::default();
         let tasks = TaskTracker::new();
@@ -134,10 +134,10 @@ impl Engine {
                 .find(|record| record.number == *number)
                 .cloned();
             let inbox = hub.add(*number);
-            tasks.spawn(Lane::new(Arc::clone(bench), hub.clone(), record, inbox).run());
+            let own = unsettled.remove(number).unwrap_or_default();
+            tasks.spawn(Lane::new(Arc::clone(bench), hub.clone(), record, own, inbox).run());
         }
         tasks.close();
-        hub.wake(&due);
         Ok(Self {
             shared,
             hub,
@@ -161,7 +161,7 @@ impl Engine {
     /// Tries a channel's credentials, permissions and connection.
     pub async fn check(&self, number: ChannelNo) -> Option<Result<Health, Failure>> {
         let bench = self.benches.get(&number)?;
-        Some(bench.channel.check(&bench.call(false)).await)
+        Some(bench.check().await)
     }
 
     /// No new step starts; running ones get `within`. What still runs then is an unknown outcome

@@ -1,47 +1,37 @@
-//! What the last process left open.
+//! What the last process, or a task that panicked, left open.
 //!
 //! An intent without an outcome is an unknown outcome, whatever the process was doing: it is
-//! settled here, before any lane starts, and never taken for "due".
+//! settled here, before any lane starts, and never taken for "due". What waits for another channel
+//! is asked about again, since the configuration may name another order now.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Bench, Shared};
-use crate::ids::ChannelNo;
-use crate::model::delivery::{Delivery, Event, State};
-use crate::store::{Act, Answer, Stored};
+use crate::ids::{ChannelNo, DeliveryId};
+use crate::model::delivery::{Delivery, Event, Hold, State};
+use crate::store::{Act, Answer, Refusal, StoreError, Stored};
 
-/// Every delivery that is not at rest, with open intents settled.
+/// Every delivery that is not at rest, by channel, with open intents settled.
 pub async fn settle(
     shared: &Shared,
     benches: &BTreeMap<ChannelNo, Arc<Bench>>,
-) -> Stored<Vec<Delivery>> {
-    let mut unsettled = Vec::new();
+) -> Stored<BTreeMap<ChannelNo, Vec<Delivery>>> {
+    let mut unsettled: BTreeMap<ChannelNo, Vec<Delivery>> = BTreeMap::new();
     let mut orphans = 0_usize;
     for delivery in shared.store.unsettled().await? {
-        if !benches.contains_key(&delivery.id.channel) {
-            orphans += 1;
-            continue;
-        }
-        let State::Working { step, .. } = &delivery.state else {
-            unsettled.push(delivery);
-            continue;
+        let bench = benches.get(&delivery.id.channel);
+        orphans += usize::from(bench.is_none());
+        let after = match left(&delivery) {
+            Some(event) => record(shared, &delivery, event).await?,
+            None => delivery,
         };
-        tracing::warn!(
-            delivery.id = %delivery.id,
-            "delivery {}: the last process ended while `{}` ran; its outcome is unknown",
-            delivery.id, step.name
-        );
-        let act = Act::Settle {
-            id: delivery.id,
-            version: delivery.version,
-            event: Box::new(Event::Lost),
-            dice: 0.5,
-            lane: None,
-        };
-        if let Answer::Settled(after, _) = shared.store.act(act).await? {
-            unsettled.push(*after);
+        let Some(bench) = bench else { continue };
+        if let Err(wrong) = after.sweep(&bench.policy) {
+            let id = after.id;
+            tracing::error!(delivery.id = %id, "delivery {id} is {wrong}: report this to the makers of lubu");
         }
+        unsettled.entry(after.id.channel).or_default().push(after);
     }
     if orphans > 0 {
         tracing::error!(
@@ -49,4 +39,54 @@ pub async fn settle(
         );
     }
     Ok(unsettled)
+}
+
+fn left(delivery: &Delivery) -> Option<Event> {
+    match &delivery.state {
+        State::Working { step, .. } => {
+            let id = delivery.id;
+            tracing::warn!(
+                delivery.id = %id,
+                "delivery {id}: `{}` was under way when its run ended; its outcome is unknown",
+                step.name
+            );
+            Some(Event::Lost)
+        }
+        State::Held {
+            why: Hold::After(_),
+            ..
+        } => Some(Event::Released),
+        _ => None,
+    }
+}
+
+async fn record(shared: &Shared, delivery: &Delivery, event: Event) -> Stored<Delivery> {
+    let act = Act::Settle {
+        id: delivery.id,
+        version: delivery.version,
+        event: Box::new(event),
+        dice: 0.5,
+        lane: None,
+    };
+    match shared.store.act(act).await? {
+        Answer::Settled(after, _) => Ok(*after),
+        _ => Ok(delivery.clone()),
+    }
+}
+
+/// One delivery as it stands, with an open step settled as lost.
+pub async fn reread(shared: &Shared, id: DeliveryId) -> Stored<Option<Delivery>> {
+    let Some(delivery) = shared.store.delivery(id).await? else {
+        return Ok(None);
+    };
+    if !matches!(delivery.state, State::Working { .. }) {
+        return Ok(Some(delivery));
+    }
+    match record(shared, &delivery, Event::Lost).await {
+        // Settled by somebody else meanwhile.
+        Err(StoreError::Refused(Refusal::Stale | Refusal::Illegal(_))) => {
+            shared.store.delivery(id).await
+        }
+        other => other.map(Some),
+    }
 }

@@ -107,6 +107,13 @@ pub async fn drafts(
     papers: Vec<(Arc<dyn Channel>, Document)>,
     media: Arc<Loaded>,
 ) -> Vec<Rendered> {
+    if media.0.is_empty() {
+        // Text alone takes well under a millisecond: no other thread is worth its waking.
+        let one = |(channel, document): (Arc<dyn Channel>, Document)| {
+            channel.draft(&document, media.as_ref())
+        };
+        return papers.into_iter().map(one).collect();
+    }
     let count = papers.len();
     let rendered = tokio::task::spawn_blocking(move || {
         let one = |(channel, document): (Arc<dyn Channel>, Document)| {

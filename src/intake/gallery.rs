@@ -3,6 +3,7 @@
 //! An image named twice is opened once; one named by address is fetched once, here, and never
 //! again: what was approved is what every channel gets.
 
+use axum::http::Method;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -204,8 +205,7 @@ impl<'a> Gallery<'a> {
                 format!("more than {MOST_FETCHED} images by address; hand them in as files."),
             ));
         }
-        let mut request =
-            Request::new(axum::http::Method::GET, address).header("accept", "image/*");
+        let mut request = Request::new(Method::GET, address).header("accept", "image/*");
         request.cap = usize::try_from(self.desk.limits.image_max_bytes).unwrap_or(usize::MAX);
         request.within = Duration::from_secs(30);
         let reply = self.desk.fetch.send(request).await.map_err(|trouble| {

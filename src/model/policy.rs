@@ -33,6 +33,8 @@ pub struct Policy {
     pub quotas: Vec<Quota>,
     pub concurrency: usize,
     pub rate: Option<Rate>,
+    /// The channel is no longer configured: no lane turns to it, a person does.
+    pub retired: bool,
 }
 
 /// What the configuration adds to the adapter's caps.
@@ -73,6 +75,33 @@ impl Policy {
             quotas: caps.quotas.clone(),
             concurrency,
             rate: tuning.rate,
+            retired: false,
+        }
+    }
+
+    /// For a channel that was configured once and is no longer.
+    pub fn retired(number: ChannelNo) -> Self {
+        Self {
+            number,
+            name: number.0.to_string(),
+            adapter: String::new(),
+            account: String::new(),
+            update: UpdateBy::None,
+            withdraw: WithdrawBy::Person,
+            evidence: Evidence::Person,
+            backoff: Backoff::default(),
+            settle: Duration::ZERO,
+            unknown_plan: Vec::new(),
+            review_plan: Vec::new(),
+            look_costs: Vec::new(),
+            look_rows: None,
+            repeat_when_absent: false,
+            on_correction: OnCorrection::Ask,
+            after: Vec::new(),
+            quotas: Vec::new(),
+            concurrency: 1,
+            rate: None,
+            retired: true,
         }
     }
 

@@ -32,7 +32,10 @@ impl Local {
         rules: Rules,
     ) -> Result<(Self, Opened), OpenError> {
         let now = Arc::new(move || clock.now().timestamp_millis());
-        Self::open_with(&Options::new(folder, now), rules)
+        let mut options = Options::new(folder, now);
+        // Enough for what is in flight; finished items are read when somebody asks.
+        options.cache_bytes = 32 << 20;
+        Self::open_with(&options, rules)
     }
 
     /// The same with every option.

@@ -200,9 +200,9 @@ impl House {
             .iter()
             .map(|(no, draft)| (*no, draft.hash()))
             .collect();
-        let shelf = &self.engine.shared.shelf;
+        let kept = &self.engine.shared.shelf;
         let drafts = lubu::engine::Drafts::new(drafts);
-        let packed = shelf.put(self.store.as_ref(), drafts).await.expect("kept");
+        let kept = kept.put(self.store.as_ref(), drafts).await.expect("kept");
         let approval = Approval {
             item: revision.item,
             revision: revision.number,
@@ -211,13 +211,13 @@ impl House {
             by: by.into(),
             opinion: "同意".into(),
             at: self.time.now(),
-            drafts: packed.hash,
+            drafts: kept.hash,
             routed,
         };
         let approve = Approve {
             actor: Actor::new(by, "cli"),
             approval,
-            inline: packed.inline,
+            inline: kept.inline,
             choices,
         };
         let answer = self.store.act(Act::Approve(Box::new(approve))).await?;
@@ -260,14 +260,12 @@ impl House {
                 tokio::task::yield_now().await;
             }
         };
-        match tokio::time::timeout(Duration::from_secs(20), waiting).await {
-            Ok(delivery) => delivery,
-            Err(_) => {
-                let now = self.delivery(item, name).await;
-                assert_eq!(now.public_state(), state, "{name} rests at {:?}", now.state);
-                now
-            }
+        if let Ok(delivery) = tokio::time::timeout(Duration::from_secs(20), waiting).await {
+            return delivery;
         }
+        let now = self.delivery(item, name).await;
+        assert_eq!(now.public_state(), state, "{name} rests at {:?}", now.state);
+        now
     }
 
     /// Moves the clock to the delivery's next time, and lets its lane know.

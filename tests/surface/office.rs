@@ -237,10 +237,14 @@ impl Office {
         if let Ok(found) = found {
             return found;
         }
-        let status = self.lubu(&["status"]).out;
+        let status = self.lubu(&["status"]);
         let log = std::fs::read_to_string(self.path("lubu.log")).unwrap_or_default();
         let tail: Vec<&str> = log.lines().rev().take(40).collect();
-        panic!("waited in vain for {what}\n{status}\n{}", tail.join("\n"));
+        panic!(
+            "waited in vain for {what}\n{}\n{}",
+            status.out,
+            tail.join("\n")
+        );
     }
 
     /// What readers see now on a played platform.

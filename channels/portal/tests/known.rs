@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use chrono::{TimeZone, Utc};
 
-use super::super::sign::{Algorithm, Moment, Names, Own, Place, Seen, TimeFormat, webhook};
+use super::super::sign::{
+    Algorithm, Moment, Names, Own, Place, Seen, TimeFormat, binary_signature, webhook,
+};
 use crate::contract::{Clock, Manual, Secret};
 
 fn own(algorithm: Algorithm, secret: &str) -> Own {
@@ -36,6 +38,9 @@ fn the_standard_webhooks_vector_is_met() {
     assert_eq!(headers[1], ("webhook-timestamp", "1614265330".to_owned()));
     let signature = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
     assert_eq!(headers[2], ("webhook-signature", signature.to_owned()));
+    let as_file = binary_signature(&secret, id, at.timestamp(), b"{\"test\": 2432232314}");
+    assert_eq!(as_file.unwrap(), signature);
+    assert!(webhook(&[&secret], id, at, b"\xff\xd8\xff").is_some());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use http::{HeaderMap, Method};
+use http::Method;
 use serde_json::{Value, json};
 
 use crate::conformance::{Album, Rig, reply, sample, stretched};
@@ -178,6 +178,15 @@ impl State {
     }
 }
 
+impl State {
+    fn page(&self, id: &str) -> Reply {
+        match self.articles.get(id) {
+            Some(held) if held.state == "published" => reply(200, held.page.clone()),
+            _ => reply(404, ""),
+        }
+    }
+}
+
 impl Rig for Platform {
     fn build(&self, more: toml::Table) -> Result<Arc<dyn Channel>, Vec<Problem>> {
         let mut table = settings(&self.more);
@@ -212,23 +221,14 @@ impl Rig for Platform {
                 let url = format!("https://portal.example.gov.cn/f/{}.jpg", state.files);
                 ok(&json!({ "id": format!("f{}", state.files), "url": url }))
             }
-            path => match path
-                .strip_prefix("/a/")
-                .and_then(|name| name.strip_suffix(".html"))
-            {
-                Some(id) => match state.articles.get(id) {
-                    Some(held) if held.state == "published" => Reply {
-                        status: 200,
-                        headers: HeaderMap::new(),
-                        body: held.page.clone().into_bytes(),
-                    },
-                    _ => reply(404, ""),
-                },
-                None => {
-                    let id = path.rsplit('/').next().unwrap_or_default().to_owned();
-                    state.one(request, &id)
+            path => {
+                let page = path.strip_prefix("/a/");
+                if let Some(id) = page.and_then(|name| name.strip_suffix(".html")) {
+                    return state.page(id);
                 }
-            },
+                let id = path.rsplit('/').next().unwrap_or_default().to_owned();
+                state.one(request, &id)
+            }
         }
     }
 

@@ -5,6 +5,7 @@ mod images;
 mod refusals;
 mod whole;
 
+use axum::http::HeaderMap;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -35,7 +36,7 @@ impl Transport for Web {
         }
         Ok(Reply {
             status,
-            headers: axum::http::HeaderMap::new(),
+            headers: HeaderMap::new(),
             body,
         })
     }

@@ -5,17 +5,22 @@
 //! event. What is in flight is named by `job`, which stays as it was when its first intent went to
 //! disk: a newer `wanted` waits until the older outcome is known.
 
+mod log;
+mod person;
 mod seen;
+mod sweep;
 mod transition;
 mod unknown;
 mod view;
+mod wanted;
 
 #[cfg(test)]
 mod tests;
 
-use lubu_channels::{Copy, Goal, Progress, Step, Timestamp, UpdateBy, Words};
+use lubu_channels::{Copy, Effect, Goal, Progress, Step, Timestamp, UpdateBy, Words};
 use serde::{Deserialize, Serialize};
 
+use super::approval::OnCorrection;
 use super::attempt::{Attempt, Told};
 use super::policy::Policy;
 use crate::ids::{ChannelNo, DeliveryId};
@@ -42,7 +47,7 @@ pub struct Delivery {
     pub tries: u32,
     /// Attempts over its life.
     pub attempts: u32,
-    /// When the present goal was set.
+    /// When the present goal was set, or the first of the failures in a row.
     #[serde(with = "chrono::serde::ts_milliseconds")]
     pub since: Timestamp,
     pub progress: Progress,
@@ -51,7 +56,7 @@ pub struct Delivery {
     pub copy: Option<Copy>,
     #[serde(with = "chrono::serde::ts_milliseconds_option")]
     pub first_live: Option<Timestamp>,
-    /// A step that an earlier run may have applied, and when that run began.
+    /// A step that an earlier run may have applied.
     pub doubt: Option<Doubt>,
     /// Who said that a post is not there; another person must order the next send.
     pub said_absent: Option<String>,
@@ -79,8 +84,10 @@ pub struct WantedRevision {
     /// The draft that was signed, and the blob it is in.
     pub draft: String,
     pub blob: String,
-    /// The old copy goes first, where it cannot be corrected in place.
-    pub replace: bool,
+    /// What was decided about the old copy, where it cannot be corrected in place.
+    pub on_correction: OnCorrection,
+    /// The schedule that lets it go, until it has.
+    pub schedule: Option<String>,
 }
 
 /// One go at the post.
@@ -95,9 +102,26 @@ pub struct JobNow {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Doubt {
-    pub step: String,
+    pub step: Step,
+    pub goal: Goal,
+    /// When its first run began: the window of a key counts from here, over every restart.
     #[serde(with = "chrono::serde::ts_milliseconds")]
     pub since: Timestamp,
+    /// When its last run began and ended.
+    #[serde(with = "chrono::serde::ts_milliseconds")]
+    pub began: Timestamp,
+    #[serde(with = "chrono::serde::ts_milliseconds")]
+    pub ended: Timestamp,
+    /// Looks, or a person, found that it was not applied. Kept because "duplicate" is evidence on
+    /// a repeat, and because the round and its key go on.
+    pub absent: bool,
+}
+
+impl Doubt {
+    /// It may have made a public copy that another one would double.
+    pub fn may_double(&self) -> bool {
+        !self.absent && matches!(self.step.effect, Effect::Keyed { .. } | Effect::Public)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -224,22 +248,21 @@ impl Delivery {
 
     /// Something of it may be on the platform, if only staged.
     pub fn has_remote(&self) -> bool {
-        self.shown || self.copy.is_some() || !self.progress.is_empty()
+        let doubt = self.doubt.as_ref().is_some_and(|doubt| !doubt.absent);
+        self.shown || self.copy.is_some() || !self.progress.is_empty() || doubt
     }
 
     /// The job that a step now would belong to, or none when there is nothing to do.
     pub fn plan(&self, policy: &Policy) -> Option<JobNow> {
         match &self.wanted {
-            Wanted::Nothing { .. } => self.last_job(Goal::Withdraw),
+            Wanted::Nothing { .. } => self.plan_withdraw(),
             Wanted::Keep { .. } => None,
             Wanted::Revision(wanted) => {
-                let old = self.shown && self.sent() != Some(wanted.number);
-                if old && policy.update != UpdateBy::InPlace {
+                if policy.update != UpdateBy::InPlace && self.shows_other_than(wanted) {
                     // The withdrawal is finished before the new one is published.
-                    return if wanted.replace {
-                        self.last_job(Goal::Withdraw)
-                    } else {
-                        None
+                    return match wanted.on_correction {
+                        OnCorrection::Replace => self.plan_withdraw(),
+                        OnCorrection::Ask | OnCorrection::Leave => None,
                     };
                 }
                 let goal = if self.shown {
@@ -266,12 +289,23 @@ impl Delivery {
         }
     }
 
-    fn last_job(&self, goal: Goal) -> Option<JobNow> {
+    /// Readers may see other bytes than these. The same bytes under a new number need no
+    /// correction, unless their withdrawal has begun.
+    fn shows_other_than(&self, wanted: &WantedRevision) -> bool {
+        self.shown
+            && self.job.as_ref().is_none_or(|job| {
+                let same = job.revision == wanted.number || job.draft == wanted.draft;
+                !same || job.goal == Goal::Withdraw
+            })
+    }
+
+    /// The withdrawal of what the last job put out.
+    fn plan_withdraw(&self) -> Option<JobNow> {
         if !self.has_remote() {
             return None;
         }
         self.job.as_ref().map(|job| JobNow {
-            goal,
+            goal: Goal::Withdraw,
             round: self.round,
             ..job.clone()
         })
@@ -289,7 +323,12 @@ impl Delivery {
         hasher.update(&self.id.channel.0.to_le_bytes());
         hasher.update(&job.round.to_le_bytes());
         hasher.update(&job.revision.to_le_bytes());
-        hasher.update(format!("{:?}", job.goal).as_bytes());
+        let goal: &[u8] = match job.goal {
+            Goal::Publish => b"publish",
+            Goal::Update => b"update",
+            Goal::Withdraw => b"withdraw",
+        };
+        hasher.update(goal);
         hasher.update(job.draft.as_bytes());
         hasher.finalize().to_hex()[..32].to_owned()
     }
@@ -305,15 +344,6 @@ impl Delivery {
             | State::Failed { .. }
             | State::Withdrawn
             | State::Skipped { .. } => None,
-        }
-    }
-
-    /// Whether this job is still the one that is wanted.
-    pub fn version_is(&self, job: &JobNow) -> bool {
-        match &self.wanted {
-            Wanted::Revision(wanted) => wanted.number == job.revision || job.goal == Goal::Withdraw,
-            Wanted::Nothing { .. } => job.goal == Goal::Withdraw,
-            Wanted::Keep { .. } => false,
         }
     }
 

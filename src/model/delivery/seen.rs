@@ -8,8 +8,9 @@ use lubu_channels::{
     Words,
 };
 
-use super::transition::{back_off, decided};
-use super::{Delivery, Hold, State, Unknown, Wanted};
+use super::log::decided;
+use super::transition::back_off;
+use super::{Delivery, Hold, State, Unknown, Wanted, wanted};
 use crate::model::attempt::{Outcome, Told};
 use crate::model::policy::Policy;
 
@@ -64,6 +65,7 @@ fn after_publish(d: &mut Delivery, seen: &Seen, now: Timestamp, policy: &Policy)
         Verdict::Refused(why) => refused(d, why),
         Verdict::Removed(by) => removed(d, *by),
         Verdict::Several(ids) => {
+            d.shown = true;
             let words = Words::new(
                 format!("平台上有 {} 条相同内容:{}", ids.len(), ids.join("、")),
                 format!("{} public copies: {}", ids.len(), ids.join(", ")),
@@ -141,7 +143,8 @@ fn wait(d: &mut Delivery, words: Option<Words>, now: Timestamp, policy: &Policy)
 
 fn live(d: &mut Delivery, seen: &Seen, now: Timestamp) {
     set_copy(d, seen, now);
-    d.shown = true;
+    d.doubt = None;
+    d.tries = 0;
     d.state = State::Live;
     if d.first_live.is_none() {
         d.first_live = Some(now);
@@ -169,6 +172,7 @@ pub(super) fn set_live(
 fn set_copy(d: &mut Delivery, seen: &Seen, now: Timestamp) {
     let revision = d.sent().or(d.wanted_revision()).unwrap_or(1);
     let before = d.copy.take();
+    d.shown = true;
     let (old_id, old_address) = before.map_or((None, None), |copy| (copy.remote_id, copy.address));
     d.copy = Some(Copy {
         place: seen.place,
@@ -181,31 +185,53 @@ fn set_copy(d: &mut Delivery, seen: &Seen, now: Timestamp) {
 }
 
 /// Seen gone. Where a replacement waits, it starts from nothing.
-fn gone(d: &mut Delivery, now: Timestamp, policy: &Policy) {
+pub(super) fn gone(d: &mut Delivery, now: Timestamp, policy: &Policy) {
+    if let Some(until) = may_still_arrive(d, policy).filter(|until| *until > now) {
+        d.state = State::Review {
+            since: now,
+            looks: 0,
+            at: until,
+            why: Some(Words::new(
+                "已撤下;此前有一次发送结果不明,稍后再核对一次",
+                "taken down; an earlier send is in doubt, so it is looked for once more",
+            )),
+        };
+        return;
+    }
     d.copy = None;
     d.shown = false;
+    d.doubt = None;
     d.progress = lubu_channels::Progress::default();
     d.state = State::Withdrawn;
     if let Wanted::Revision(_) = d.wanted {
         d.job = None;
-        d.round += 1;
-        if d.plan(policy).is_some() {
-            d.state = State::Due {
-                at: now,
-                why: super::Why::Fresh,
-            };
-        }
+        d.since = now;
+        wanted::fresh_round(d);
+        wanted::resume(d, now, policy);
     }
 }
 
+/// A dead call's bytes may come after the take-down: until then "gone" is not said.
+fn may_still_arrive(d: &Delivery, policy: &Policy) -> Option<Timestamp> {
+    let doubt = d.doubt.as_ref()?;
+    let shows = !doubt.absent && doubt.step.shows && doubt.goal != Goal::Withdraw;
+    shows.then(|| doubt.ended + policy.settle)
+}
+
 fn refused(d: &mut Delivery, why: &Words) {
+    failed(d, Kind::Content, why.clone());
+}
+
+fn failed(d: &mut Delivery, kind: Kind, words: Words) {
     let told = Told {
-        kind: Kind::Content,
+        kind,
         fate: Fate::Never,
         code: None,
         request_id: None,
-        words: why.clone(),
+        words,
     };
+    // It arrived and was turned down: that much is known.
+    d.doubt = None;
     d.state = State::Failed { why: told };
 }
 
@@ -216,7 +242,7 @@ fn removed(d: &mut Delivery, by: RemovedBy) {
         RemovedBy::Unknown => Words::new("平台上已经没有", "it is gone from the platform"),
     };
     d.copy = None;
-    refused(d, &words);
+    failed(d, Kind::Gone, words);
 }
 
 fn differs() -> Words {

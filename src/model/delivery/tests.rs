@@ -1,1 +1,876 @@
+//! Every event in every state, and what may never come of it.
 
+use std::time::Duration;
+
+use lubu_channels::{
+    Clock as _, Effect, Evidence, Failure, Fate, Goal, Kind, Manual, Match, Progress, Reach,
+    Receipt, RemovedBy, Seen, Sighting, Step, Timestamp, Truth, UpdateBy, Verdict, WithdrawBy,
+    Words,
+};
+use proptest::prelude::*;
+
+use super::*;
+use crate::ids::{ChannelNo, DeliveryId, ItemId};
+use crate::model::policy::Policy;
+use crate::model::retry::Backoff;
+
+const DAY: Duration = Duration::from_hours(24);
+const KEYED: Effect = Effect::Keyed {
+    window: DAY,
+    pause: Duration::from_mins(1),
+};
+
+fn policy(update: UpdateBy, repeat: bool) -> Policy {
+    Policy {
+        retired: false,
+        update,
+        withdraw: WithdrawBy::Delete,
+        backoff: Backoff::default(),
+        settle: Duration::from_mins(3),
+        unknown_plan: [3, 10, 30].map(Duration::from_mins).to_vec(),
+        review_plan: [1, 5].map(Duration::from_mins).to_vec(),
+        repeat_when_absent: repeat,
+        ..Policy::retired(ChannelNo(1))
+    }
+}
+
+fn wanted(number: u32) -> WantedRevision {
+    WantedRevision {
+        number,
+        draft: format!("draft {number}"),
+        blob: format!("blob {number}"),
+        on_correction: OnCorrection::Ask,
+        schedule: None,
+    }
+}
+
+fn words() -> Words {
+    Words::new("测试", "as the test has it")
+}
+
+fn failure(fate: Fate) -> Failure {
+    Failure::new(Kind::Platform, fate, words())
+}
+
+fn sighting(progress: &Progress, truth: Truth, verdict: Option<Verdict>) -> Sighting {
+    let seen = verdict.map(|verdict| Seen {
+        place: 0,
+        verdict,
+        remote_id: None,
+        address: None,
+        evidence: Evidence::ReadBack,
+    });
+    Sighting {
+        progress: progress.clone(),
+        truth,
+        seen: seen.into_iter().collect(),
+    }
+}
+
+/// A delivery and its clock; every event is checked.
+struct Desk {
+    policy: Policy,
+    now: Timestamp,
+    d: Delivery,
+}
+
+impl Desk {
+    fn new(policy: Policy) -> Self {
+        let now = Manual::default().now();
+        let id = DeliveryId {
+            item: ItemId::new(now.timestamp_millis(), [7; 10]),
+            channel: policy.number,
+        };
+        let state = State::Due {
+            at: now,
+            why: Why::Fresh,
+        };
+        let d = Delivery::new(id, Wanted::Revision(wanted(1)), state, now);
+        Self { policy, now, d }
+    }
+
+    fn does(&mut self, event: Event) -> Result<(), Illegal> {
+        let before = self.d.version;
+        self.d = transition(self.d.clone(), event, self.now, &self.policy, 0.5)?;
+        assert_eq!(self.d.version, before + 1, "every transition counts");
+        assert_eq!(self.d.sweep(&self.policy), Ok(()), "{:#?}", self.d);
+        Ok(())
+    }
+
+    fn must(&mut self, event: Event) -> &mut Self {
+        let name = event.name();
+        assert_eq!(self.does(event), Ok(()), "{name} in {:?}", self.d.state);
+        self
+    }
+
+    fn after(&mut self, wait: Duration) -> &mut Self {
+        self.now += wait;
+        self
+    }
+
+    fn begin(&mut self, step: Step) -> &mut Self {
+        let job = self.d.plan(&self.policy).expect("there is something to do");
+        self.must(Event::Intent { job, step })
+    }
+
+    fn send(&mut self, effect: Effect) -> &mut Self {
+        self.begin(Step::new("send", effect).shows())
+    }
+
+    fn sent(&mut self) -> &mut Self {
+        let progress = self.d.progress.clone().with("sent", "1");
+        let receipt = Receipt {
+            progress,
+            ..Receipt::default()
+        };
+        self.must(Event::Done { receipt })
+    }
+
+    fn unsure(&mut self) -> &mut Self {
+        let failure = failure(Fate::Unsure);
+        self.must(Event::Failed { failure })
+    }
+
+    fn told(&mut self, truth: Truth) -> &mut Self {
+        let sighting = sighting(&self.d.progress, truth, None);
+        self.must(Event::Looked { sighting })
+    }
+
+    fn saw(&mut self, verdict: Verdict) -> &mut Self {
+        let sighting = sighting(&self.d.progress, Truth::NotAsked, Some(verdict));
+        self.must(Event::Looked { sighting })
+    }
+
+    /// Two covering looks, a settle time apart, find nothing.
+    fn absent(&mut self) -> &mut Self {
+        self.after(self.policy.settle).told(Truth::Absent);
+        self.after(self.policy.settle).told(Truth::Absent)
+    }
+
+    fn live(&mut self) -> &mut Self {
+        self.send(Effect::Public).sent();
+        self.must(Event::Finished).saw(Verdict::Live(Match::Same))
+    }
+
+    fn withdraw(&mut self) -> &mut Self {
+        self.must(withdrawn())
+    }
+
+    fn key(&self) -> String {
+        self.d.key(self.d.job.as_ref().expect("a job"))
+    }
+
+    fn state(&self) -> PublicState {
+        self.d.public_state()
+    }
+}
+
+fn withdrawn() -> Event {
+    Event::Withdrawn {
+        by: "leader".into(),
+        reason: "figures were wrong".into(),
+    }
+}
+
+fn in_place() -> Desk {
+    Desk::new(policy(UpdateBy::InPlace, false))
+}
+
+fn social(repeat: bool) -> Desk {
+    Desk::new(policy(UpdateBy::Replace, repeat))
+}
+
+fn person(who: &str) -> String {
+    who.to_owned()
+}
+
+#[test]
+fn a_key_is_not_used_once_its_window_is_nearly_over_however_long_the_lane_stood_still() {
+    let mut desk = social(false);
+    desk.send(KEYED).unsure();
+    assert_eq!(desk.state(), PublicState::Retrying);
+    desk.after(DAY);
+    let job = desk.d.plan(&desk.policy).expect("the same job");
+    let step = Step::new("send", KEYED).shows();
+    desk.must(Event::Intent { job, step });
+    assert!(
+        matches!(desk.d.state, State::Unknown(_)),
+        "it is looked for and not sent again"
+    );
+}
+
+#[test]
+fn the_window_of_a_key_counts_from_its_first_run_over_every_later_one() {
+    let mut desk = social(false);
+    desk.send(KEYED).unsure();
+    let first = desk.d.doubt.as_ref().expect("a doubt").since;
+    for _ in 0..3 {
+        desk.after(Duration::from_hours(3)).send(KEYED).unsure();
+        assert_eq!(desk.d.doubt.as_ref().expect("a doubt").since, first);
+    }
+}
+
+#[test]
+fn a_person_does_not_shorten_the_pause_of_a_key() {
+    let mut desk = social(false);
+    desk.send(KEYED).unsure();
+    desk.must(Event::Retry { by: person("张") });
+    let wait = desk.d.next_at().expect("due") - desk.now;
+    assert_eq!(wait, chrono::TimeDelta::minutes(1));
+}
+
+#[test]
+fn a_person_does_not_shorten_the_platforms_own_wait() {
+    let mut desk = in_place();
+    let not_before = Some(desk.now + Duration::from_hours(2));
+    let failure = failure(Fate::Again { not_before });
+    desk.send(Effect::Idempotent)
+        .must(Event::Failed { failure });
+    desk.must(Event::Retry { by: person("张") });
+    assert_eq!(desk.d.next_at(), not_before);
+}
+
+#[test]
+fn a_withdrawal_of_a_keyed_post_in_doubt_looks_for_it_and_does_not_call_it_unsent() {
+    let mut desk = social(false);
+    desk.send(KEYED).unsure().withdraw();
+    assert_eq!(desk.state(), PublicState::Unconfirmed);
+    desk.after(desk.policy.settle).told(Truth::Applied);
+    let goal = desk.d.plan(&desk.policy).map(|job| job.goal);
+    assert_eq!(goal, Some(Goal::Withdraw));
+}
+
+#[test]
+fn a_withdrawal_of_a_page_in_doubt_takes_it_down() {
+    let mut desk = in_place();
+    desk.send(Effect::Idempotent).unsure().withdraw();
+    let goal = desk.d.plan(&desk.policy).map(|job| job.goal);
+    assert_eq!(goal, Some(Goal::Withdraw));
+}
+
+#[test]
+fn gone_is_not_said_while_a_lost_send_can_still_arrive() {
+    let mut desk = in_place();
+    desk.send(Effect::Idempotent).unsure().withdraw();
+    desk.begin(Step::new("remove", Effect::Idempotent).shows())
+        .sent();
+    desk.must(Event::Finished).saw(Verdict::Absent);
+    assert_eq!(desk.state(), PublicState::InReview);
+    desk.after(desk.policy.settle).saw(Verdict::Absent);
+    assert_eq!(desk.state(), PublicState::Withdrawn);
+}
+
+#[test]
+fn a_new_revision_waits_while_a_keyed_post_is_in_doubt() {
+    let mut desk = social(false);
+    desk.send(KEYED).unsure();
+    desk.must(Event::Approved(wanted(2)));
+    assert_eq!(desk.state(), PublicState::Unconfirmed);
+}
+
+#[test]
+fn a_refusal_of_a_repeat_does_not_settle_the_first_run() {
+    let mut desk = social(false);
+    desk.send(KEYED).unsure().after(Duration::from_hours(1));
+    let failure = failure(Fate::Never);
+    desk.send(KEYED).must(Event::Failed { failure });
+    assert_eq!(desk.state(), PublicState::Unconfirmed);
+}
+
+#[test]
+fn a_correction_that_came_while_the_first_post_was_under_way_is_asked_about() {
+    let mut desk = social(false);
+    desk.send(Effect::Public);
+    desk.must(Event::Approved(wanted(2))).sent();
+    assert!(matches!(
+        desk.d.state,
+        State::Held {
+            why: Hold::Correction,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn what_was_decided_about_the_old_copy_holds_though_it_was_not_out_yet() {
+    for (choice, goal) in [
+        (OnCorrection::Leave, None),
+        (OnCorrection::Replace, Some(Goal::Withdraw)),
+    ] {
+        let mut desk = social(false);
+        desk.send(Effect::Public);
+        let second = WantedRevision {
+            on_correction: choice,
+            ..wanted(2)
+        };
+        desk.must(Event::Approved(second)).sent();
+        assert_eq!(desk.d.plan(&desk.policy).map(|job| job.goal), goal);
+    }
+}
+
+#[test]
+fn the_same_bytes_under_a_new_number_need_no_correction() {
+    let mut desk = social(false);
+    desk.live();
+    let second = WantedRevision {
+        draft: wanted(1).draft,
+        ..wanted(2)
+    };
+    desk.must(Event::Approved(second)).must(Event::Finished);
+    desk.saw(Verdict::Live(Match::Same));
+    assert_eq!(desk.d.copy.as_ref().map(|copy| copy.revision), Some(2));
+    assert_eq!(desk.state(), PublicState::Published);
+}
+
+#[test]
+fn a_withdrawal_with_nothing_to_send_still_ends_as_one() {
+    let mut desk = social(false);
+    desk.live().withdraw();
+    desk.must(Event::Finished).saw(Verdict::Absent);
+    assert_eq!(desk.state(), PublicState::Withdrawn);
+}
+
+#[test]
+fn a_withdrawal_by_hand_is_looked_after_as_one() {
+    let mut desk = social(false);
+    desk.live().withdraw();
+    let look_at = desk.now + Duration::from_mins(10);
+    desk.must(Event::Person {
+        todo: words(),
+        look_at,
+    });
+    desk.must(Event::SaidLive {
+        by: person("张"),
+        url: None,
+    });
+    assert_eq!(
+        desk.state(),
+        PublicState::Retrying,
+        "still there: the withdrawal goes on"
+    );
+    desk.must(Event::Person {
+        todo: words(),
+        look_at,
+    });
+    desk.must(Event::SaidAbsent { by: person("张") });
+    assert_eq!(desk.state(), PublicState::Withdrawn);
+}
+
+#[test]
+fn a_channel_that_is_left_out_later_is_skipped_where_nothing_was_sent() {
+    let mut desk = social(false);
+    desk.must(Event::Waits(Hold::After(vec![ChannelNo(2)])));
+    desk.must(Event::Kept { why: words() });
+    assert_eq!(desk.state(), PublicState::Skipped);
+}
+
+#[test]
+fn what_was_only_staged_is_taken_back_when_the_channel_is_left_out() {
+    let mut desk = social(false);
+    desk.begin(Step::new("draft", Effect::Staged)).sent();
+    desk.must(Event::Kept { why: words() });
+    let goal = desk.d.plan(&desk.policy).map(|job| job.goal);
+    assert_eq!(goal, Some(Goal::Withdraw));
+}
+
+#[test]
+fn a_revision_for_a_schedule_waits_for_it_whatever_came_before() {
+    let mut desk = in_place();
+    desk.send(Effect::Idempotent);
+    let second = WantedRevision {
+        schedule: Some("monthly".into()),
+        ..wanted(2)
+    };
+    desk.must(Event::Approved(second)).sent();
+    assert_eq!(desk.state(), PublicState::Held);
+    desk.must(Event::Released);
+    assert_eq!(desk.d.plan(&desk.policy).map(|job| job.revision), Some(2));
+}
+
+#[test]
+fn every_try_of_a_job_has_one_key_and_another_round_revision_or_goal_another() {
+    let mut desk = in_place();
+    desk.send(Effect::Idempotent);
+    let first = desk.key();
+    desk.unsure().after(Duration::from_mins(1));
+    desk.send(Effect::Idempotent);
+    assert_eq!(desk.key(), first);
+    let mut keys = vec![first];
+    let failure = failure(Fate::Never);
+    desk.must(Event::Failed { failure });
+    desk.d.doubt = None;
+    desk.must(Event::Retry { by: person("张") })
+        .send(Effect::Idempotent)
+        .sent();
+    keys.push(desk.key());
+    desk.must(Event::Approved(wanted(2)))
+        .send(Effect::Idempotent)
+        .sent();
+    keys.push(desk.key());
+    desk.withdraw()
+        .begin(Step::new("remove", Effect::Idempotent).shows());
+    keys.push(desk.key());
+    assert!(keys.iter().all(|key| key.len() == 32));
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), 4);
+}
+
+#[test]
+fn what_was_found_absent_is_sent_again_under_its_key_by_looks_and_by_persons() {
+    let mut desk = social(false);
+    desk.send(Effect::Public);
+    let key = desk.key();
+    desk.unsure().absent();
+    assert_eq!(desk.state(), PublicState::Failed);
+    desk.must(Event::Retry { by: person("李") })
+        .send(Effect::Public);
+    assert_eq!(desk.key(), key);
+    desk.unsure();
+    desk.must(Event::SaidAbsent { by: person("张") });
+    desk.must(Event::Retry { by: person("李") })
+        .send(Effect::Public);
+    assert_eq!(desk.key(), key);
+}
+
+#[test]
+fn what_the_platform_took_down_starts_from_nothing_when_a_person_orders_it() {
+    let mut desk = social(false);
+    desk.send(Effect::Public).sent();
+    desk.must(Event::Finished)
+        .saw(Verdict::Removed(RemovedBy::Platform));
+    assert_eq!(desk.state(), PublicState::Failed);
+    desk.must(Event::Retry { by: person("张") });
+    assert!(desk.d.progress.is_empty());
+    let job = desk.d.plan(&desk.policy).expect("a job");
+    assert_eq!((job.goal, job.round), (Goal::Publish, 2));
+}
+
+#[test]
+fn one_automatic_repeat_and_then_a_person() {
+    let mut desk = social(true);
+    desk.send(Effect::Public).unsure().absent();
+    assert_eq!(desk.state(), PublicState::Pending, "sent once more");
+    desk.send(Effect::Public).unsure().absent();
+    assert_eq!(desk.state(), PublicState::Failed);
+}
+
+#[test]
+fn looks_before_the_settle_time_and_looks_too_close_prove_nothing() {
+    let mut desk = social(true);
+    desk.send(Effect::Public).unsure();
+    for _ in 0..5 {
+        desk.after(Duration::from_secs(30)).told(Truth::Absent);
+    }
+    assert_eq!(desk.state(), PublicState::Unconfirmed);
+    assert!(matches!(&desk.d.state, State::Unknown(unknown) if unknown.absent == 0));
+}
+
+#[test]
+fn the_look_plan_ends_with_a_person_and_a_withdrawal_looks_once_more() {
+    let mut desk = social(true);
+    desk.send(Effect::Public).unsure();
+    let mut waits = Vec::new();
+    while let Some(at) = desk.d.next_at() {
+        waits.push((at - desk.now).num_minutes());
+        desk.now = at;
+        desk.told(Truth::CannotTell(words()));
+    }
+    assert_eq!(waits, [3, 7, 20]);
+    desk.withdraw();
+    assert_eq!(desk.d.next_at(), Some(desk.now));
+}
+
+#[test]
+fn looks_after_the_last_step_go_on_by_the_plan_and_its_last_wait() {
+    let mut desk = social(false);
+    desk.send(Effect::Public).sent();
+    desk.must(Event::Finished);
+    let mut waits = Vec::new();
+    for _ in 0..4 {
+        let at = desk.d.next_at().expect("another look");
+        waits.push((at - desk.now).num_minutes());
+        desk.now = at;
+        desk.saw(Verdict::Reviewing);
+    }
+    assert_eq!(waits, [1, 5, 5, 5]);
+}
+
+#[test]
+fn either_ceiling_ends_the_tries_and_a_pause_before_the_first_counts_for_none() {
+    let again = || Event::Failed {
+        failure: failure(Fate::Again { not_before: None }),
+    };
+    let mut desk = in_place();
+    desk.after(Duration::from_hours(300));
+    let mut tries = 0;
+    while desk.state() != PublicState::Failed {
+        desk.send(Effect::Idempotent).must(again());
+        desk.now = desk.d.next_at().unwrap_or(desk.now);
+        tries += 1;
+    }
+    assert!(tries > 10, "{tries} tries");
+    let mut desk = in_place();
+    desk.send(Effect::Idempotent).must(again());
+    desk.after(desk.policy.backoff.most_age);
+    desk.send(Effect::Idempotent).must(again());
+    assert_eq!(desk.state(), PublicState::Failed);
+}
+
+#[test]
+fn a_blocked_account_makes_a_withdrawal_wait_and_not_spin() {
+    let mut desk = in_place();
+    desk.live().withdraw();
+    desk.begin(Step::new("remove", Effect::Idempotent).shows());
+    let failure = failure(Fate::Blocked(Reach::Account));
+    desk.must(Event::Failed { failure });
+    assert!(desk.d.next_at().is_some_and(|at| at > desk.now));
+}
+
+#[test]
+fn two_copies_are_held_for_a_person_and_never_added_to() {
+    let mut desk = social(true);
+    desk.send(Effect::Public).unsure();
+    desk.after(desk.policy.settle)
+        .told(Truth::Several(vec!["1".into(), "2".into()]));
+    assert_eq!(desk.state(), PublicState::Held);
+    desk.must(Event::Retry { by: person("张") });
+    assert_eq!(desk.state(), PublicState::Unconfirmed, "looked for first");
+    desk.told(Truth::Applied);
+    assert!(desk.d.shown);
+}
+
+#[test]
+fn a_channel_no_longer_configured_leaves_an_owner_and_no_due_time() {
+    let mut desk = social(false);
+    desk.live();
+    desk.policy = Policy::retired(ChannelNo(1));
+    desk.withdraw();
+    assert_eq!((desk.state(), desk.d.next_at()), (PublicState::Held, None));
+    desk.must(Event::SaidAbsent { by: person("张") });
+}
+
+/// Which events are legal where; everything else is refused with both names.
+#[test]
+fn every_event_is_legal_or_refused_in_every_state() {
+    type Make = fn() -> Desk;
+    let states: [(&str, Make, &str); 10] = [
+        ("due", in_place, "waits intent finished postponed person"),
+        (
+            "working",
+            || one(|desk| desk.send(Effect::Public)),
+            "done failed lost",
+        ),
+        (
+            "unknown",
+            || one(|desk| desk.send(Effect::Public).unsure()),
+            "looked look_failed said_live said_absent",
+        ),
+        (
+            "review",
+            || one(|desk| desk.send(Effect::Public).sent().must(Event::Finished)),
+            "looked look_failed said_live said_absent",
+        ),
+        (
+            "held",
+            || one(|desk| desk.must(Event::Waits(Hold::After(vec![ChannelNo(2)])))),
+            "released",
+        ),
+        ("live", || one(Desk::live), "looked look_failed"),
+        (
+            "failed",
+            || {
+                one(|desk| {
+                    desk.send(Effect::Public).must(Event::Failed {
+                        failure: failure(Fate::Never),
+                    })
+                })
+            },
+            "looked look_failed retry said_live",
+        ),
+        (
+            "withdrawn",
+            || {
+                one(|desk| {
+                    desk.live()
+                        .withdraw()
+                        .must(Event::Finished)
+                        .saw(Verdict::Absent)
+                })
+            },
+            "",
+        ),
+        ("skipped", || one(Desk::withdraw), ""),
+        (
+            "by hand",
+            || {
+                one(|desk| {
+                    let look_at = desk.now;
+                    let todo = words();
+                    desk.must(Event::Person { todo, look_at })
+                })
+            },
+            "looked look_failed said_live said_absent",
+        ),
+    ];
+    for (name, make, legal) in states {
+        for event in every_event(&make()) {
+            let what = event.name();
+            let always = matches!(what, "approved" | "withdrawn" | "kept");
+            let expected = always || legal.split(' ').any(|one| one == what);
+            let mut desk = make();
+            assert_eq!(desk.does(event).is_ok(), expected, "{what} while {name}");
+        }
+    }
+}
+
+fn one(f: impl FnOnce(&mut Desk) -> &mut Desk) -> Desk {
+    let mut desk = social(false);
+    f(&mut desk);
+    desk
+}
+
+fn every_event(desk: &Desk) -> Vec<Event> {
+    let job = JobNow {
+        goal: Goal::Publish,
+        revision: 1,
+        draft: wanted(1).draft,
+        blob: wanted(1).blob,
+        round: 1,
+    };
+    let by = || person("张");
+    vec![
+        Event::Approved(wanted(2)),
+        withdrawn(),
+        Event::Kept { why: words() },
+        Event::Released,
+        Event::Waits(Hold::After(vec![ChannelNo(2)])),
+        Event::Intent {
+            job,
+            step: Step::new("send", Effect::Public).shows(),
+        },
+        Event::Done {
+            receipt: Receipt::default(),
+        },
+        Event::Failed {
+            failure: failure(Fate::Unsure),
+        },
+        Event::Lost,
+        Event::Finished,
+        Event::Postponed {
+            until: desk.now,
+            why: Why::OtherUnknown,
+        },
+        Event::Person {
+            todo: words(),
+            look_at: desk.now,
+        },
+        Event::Looked {
+            sighting: sighting(&Progress::default(), Truth::CannotTell(words()), None),
+        },
+        Event::LookFailed {
+            failure: failure(Fate::Unsure),
+        },
+        Event::Retry { by: by() },
+        Event::SaidLive {
+            by: by(),
+            url: None,
+        },
+        Event::SaidAbsent { by: by() },
+    ]
+}
+
+/// One move of the property test, drawn without knowing the state.
+#[derive(Debug, Clone)]
+enum Move {
+    Begin(Effect, bool),
+    Ends(u8),
+    Looks(u8),
+    Wanted(u8),
+    Person(u8),
+    Waits(u8),
+    Time(u32),
+}
+
+fn moves() -> impl Strategy<Value = Vec<Move>> {
+    let effect = prop_oneof![
+        Just(Effect::Read),
+        Just(Effect::Idempotent),
+        Just(Effect::Staged),
+        Just(KEYED),
+        Just(Effect::Public),
+    ];
+    let one = prop_oneof![
+        4 => (effect, any::<bool>()).prop_map(|(effect, shows)| Move::Begin(effect, shows)),
+        4 => (0_u8..8).prop_map(Move::Ends),
+        4 => (0_u8..14).prop_map(Move::Looks),
+        2 => (0_u8..6).prop_map(Move::Wanted),
+        2 => (0_u8..3).prop_map(Move::Person),
+        2 => (0_u8..5).prop_map(Move::Waits),
+        3 => (1_u32..2000).prop_map(Move::Time),
+    ];
+    proptest::collection::vec(one, 1..60)
+}
+
+fn event(desk: &Desk, one: &Move, number: &mut u32) -> Option<Event> {
+    let progress = desk.d.progress.clone();
+    Some(match one {
+        Move::Begin(effect, shows) => {
+            let job = desk.d.plan(&desk.policy)?;
+            let (name, effect) = match job.goal {
+                Goal::Withdraw => ("remove", Effect::Idempotent),
+                Goal::Publish | Goal::Update => ("send", *effect),
+            };
+            let step = Step::new(format!("{name}/{effect:?}"), effect);
+            let shows = *shows && matches!(effect, Effect::Idempotent | Effect::Public | KEYED);
+            let step = if shows { step.shows() } else { step };
+            Event::Intent { job, step }
+        }
+        Move::Ends(kind) => match kind {
+            0 | 1 => Event::Done {
+                receipt: Receipt {
+                    progress: progress.with("fact", "1"),
+                    seen: sighting(&desk.d.progress, Truth::NotAsked, verdict(*kind)).seen,
+                    request_id: None,
+                },
+            },
+            2 => Event::Lost,
+            3 => Event::Failed {
+                failure: failure(Fate::Never),
+            },
+            4 => Event::Failed {
+                failure: failure(Fate::Again { not_before: None }),
+            },
+            5 => Event::Failed {
+                failure: failure(Fate::Blocked(Reach::Goal)),
+            },
+            6 => Event::Failed {
+                failure: failure(Fate::Blocked(Reach::Account)),
+            },
+            _ => Event::Failed {
+                failure: failure(Fate::Unsure),
+            },
+        },
+        Move::Looks(13) => Event::LookFailed {
+            failure: failure(Fate::Again { not_before: None }),
+        },
+        Move::Looks(kind) => {
+            let truth = match kind % 4 {
+                0 => Truth::Applied,
+                1 => Truth::Absent,
+                2 => Truth::CannotTell(words()),
+                _ => Truth::Several(vec!["1".into(), "2".into()]),
+            };
+            Event::Looked {
+                sighting: sighting(&progress, truth, verdict(*kind)),
+            }
+        }
+        Move::Wanted(0) => withdrawn(),
+        Move::Wanted(1) => Event::Kept { why: words() },
+        Move::Wanted(kind) => {
+            if desk.d.withdrawing() {
+                return None;
+            }
+            *number += 1;
+            let on_correction = match kind {
+                2 => OnCorrection::Leave,
+                3 => OnCorrection::Replace,
+                _ => OnCorrection::Ask,
+            };
+            Event::Approved(WantedRevision {
+                on_correction,
+                schedule: (*kind == 5).then(|| "monthly".to_owned()),
+                ..wanted(*number)
+            })
+        }
+        Move::Person(kind) => match kind {
+            0 => Event::Retry { by: person("李") },
+            1 => Event::SaidLive {
+                by: person("张"),
+                url: None,
+            },
+            _ => Event::SaidAbsent { by: person("张") },
+        },
+        Move::Waits(kind) => match kind {
+            0 => Event::Released,
+            1 => Event::Waits(Hold::After(vec![ChannelNo(2)])),
+            2 => Event::Finished,
+            3 => Event::Postponed {
+                until: desk.now + Duration::from_mins(5),
+                why: Why::OtherUnknown,
+            },
+            _ => Event::Person {
+                todo: words(),
+                look_at: desk.now + Duration::from_mins(10),
+            },
+        },
+        Move::Time(_) => return None,
+    })
+}
+
+fn verdict(kind: u8) -> Option<Verdict> {
+    Some(match kind {
+        1 => Verdict::Live(Match::Same),
+        2 => Verdict::Live(Match::Earlier),
+        3 => Verdict::Live(Match::Differs),
+        4 => Verdict::Reviewing,
+        5 => Verdict::Refused(words()),
+        6 => Verdict::Removed(RemovedBy::Platform),
+        7 | 8 => Verdict::Absent,
+        9 => Verdict::CannotTell(words()),
+        10 => Verdict::Several(vec!["1".into(), "2".into()]),
+        11 => Verdict::Notice,
+        _ => return None,
+    })
+}
+
+/// What no sequence of events may lead to, beside what the sweep says.
+fn judge(before: &Delivery, after: &Delivery, event: &Event) -> Result<(), String> {
+    let claim = |holds: bool, what: &str| holds.then_some(()).ok_or_else(|| what.to_owned());
+    claim(after.repeats <= 1, "more than one automatic repeat a round")?;
+    claim(after.log.len() <= KEPT, "the log grows without end")?;
+    let (State::Working { step, .. }, Event::Intent { job, .. }) = (&after.state, event) else {
+        return Ok(());
+    };
+    let doubles = matches!(step.effect, Effect::Public | Effect::Keyed { .. });
+    claim(
+        !before.withdrawing() || job.goal == Goal::Withdraw,
+        "a step towards publishing what is withdrawn",
+    )?;
+    if let Some(doubt) = before.doubt.as_ref().filter(|doubt| doubt.may_double()) {
+        let same = doubt.step.name == step.name && matches!(step.effect, Effect::Keyed { .. });
+        claim(!doubles || same, "a second public copy on a doubt")?;
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_sequence_of_events_loses_a_delivery_or_posts_on_a_doubt(
+        moves in moves(),
+        update in prop_oneof![Just(UpdateBy::InPlace), Just(UpdateBy::Replace), Just(UpdateBy::None)],
+        repeat in any::<bool>(),
+    ) {
+        let mut desk = Desk::new(policy(update, repeat));
+        let mut number = 1;
+        for one in &moves {
+            if let Move::Time(minutes) = one {
+                desk.now += Duration::from_mins(u64::from(*minutes));
+                continue;
+            }
+            let Some(event) = event(&desk, one, &mut number) else { continue };
+            let before = desk.d.clone();
+            match transition(before.clone(), event.clone(), desk.now, &desk.policy, 0.5) {
+                Ok(after) => {
+                    prop_assert_eq!(after.version, before.version + 1);
+                    prop_assert_eq!(after.sweep(&desk.policy), Ok(()), "{} on {:#?}\nleads to {:#?}", event.name(), before, after);
+                    prop_assert_eq!(judge(&before, &after, &event), Ok(()), "{:#?}", before);
+                    desk.d = after;
+                }
+                Err(illegal) => prop_assert_eq!(illegal.event, event.name()),
+            }
+        }
+    }
+}

@@ -4,14 +4,13 @@
 //! same: check that it is legal, write the attempt, move the state, and last let a newer `wanted`
 //! take over if it waited for this outcome.
 
-use std::time::Duration;
-
 use lubu_channels::{
-    Effect, Evidence, Failure, Fate, Goal, Kind, Reach, Receipt, Sighting, Step, Timestamp, Words,
+    Effect, Failure, Fate, Goal, Kind, Reach, Receipt, Sighting, Step, Timestamp, Words,
 };
 
+use super::log::{close, decided, push};
 use super::{
-    Delivery, Doubt, Hold, JobNow, KEPT, State, Unknown, Wanted, WantedRevision, Why, seen, unknown,
+    Delivery, Hold, JobNow, State, Wanted, WantedRevision, Why, person, seen, unknown, wanted,
 };
 use crate::model::attempt::{Attempt, Outcome, Told};
 use crate::model::policy::Policy;
@@ -126,152 +125,39 @@ pub fn transition(
     };
     let d = &mut delivery;
     match event {
-        Event::Approved(wanted) => approved(d, wanted, now, policy),
-        Event::Withdrawn { by, reason } => withdrawn(d, by, &reason, now),
-        Event::Kept { why } => kept(d, why, now),
-        Event::Released => released(d, now).ok_or(illegal)?,
+        Event::Approved(wanted) => wanted::approved(d, wanted, now, policy),
+        Event::Withdrawn { by, reason } => wanted::withdrawn(d, by, reason, now, policy),
+        Event::Kept { why } => wanted::kept(d, why, now, policy),
+        Event::Released => wanted::released(d, now).ok_or(illegal)?,
         Event::Waits(hold) => waits(d, hold).ok_or(illegal)?,
-        Event::Intent { job, step } => intent(d, job, step, now).ok_or(illegal)?,
+        Event::Intent { job, step } => intent(d, job, step, now, policy).ok_or(illegal)?,
         Event::Done { receipt } => done(d, receipt, now, policy).ok_or(illegal)?,
         Event::Failed { failure } => failed(d, failure, now, policy, dice).ok_or(illegal)?,
         Event::Lost => lost(d, now, policy).ok_or(illegal)?,
         Event::Finished => finished(d, now, policy).ok_or(illegal)?,
         Event::Postponed { until, why } => postponed(d, until, why).ok_or(illegal)?,
-        Event::Person { todo, look_at } => person(d, todo, look_at).ok_or(illegal)?,
+        Event::Person { todo, look_at } => by_hand(d, todo, look_at, policy).ok_or(illegal)?,
         Event::Looked { sighting } => looked(d, sighting, now, policy, dice).ok_or(illegal)?,
         Event::LookFailed { failure } => {
             look_failed(d, &failure, now, policy).ok_or(illegal)?;
         }
-        Event::Retry { by } => retry(d, by, now).ok_or(illegal)?,
-        Event::SaidLive { by, url } => said_live(d, &by, url, now, policy).ok_or(illegal)?,
-        Event::SaidAbsent { by } => said_absent(d, by, now, policy).ok_or(illegal)?,
+        Event::Retry { by } => person::retry(d, by, now, policy).ok_or(illegal)?,
+        Event::SaidLive { by, url } => {
+            person::said_live(d, &by, url, now, policy).ok_or(illegal)?;
+        }
+        Event::SaidAbsent { by } => person::said_absent(d, by, now, policy).ok_or(illegal)?,
     }
+    wanted::rest(d, now, policy);
     delivery.version += 1;
     Ok(delivery)
 }
 
 /// `None` from a helper means: not in this state.
-type Legal = Option<()>;
-
-fn approved(d: &mut Delivery, wanted: WantedRevision, now: Timestamp, policy: &Policy) {
-    let number = wanted.number;
-    d.wanted = Wanted::Revision(wanted);
-    d.since = now;
-    match &d.state {
-        // An outcome is awaited first; `settle_wanted` takes over then.
-        State::Working { .. } | State::Unknown(_) => {}
-        State::Live if d.copy.as_ref().is_some_and(|copy| copy.revision == number) => {}
-        State::Due { .. }
-        | State::Review { .. }
-        | State::Held { .. }
-        | State::Live
-        | State::Failed { .. }
-        | State::Withdrawn
-        | State::Skipped { .. } => {
-            fresh_round(d);
-            resume(d, now, policy);
-        }
-    }
-}
-
-/// Changed documents, or a person's retry after a known failure.
-fn fresh_round(d: &mut Delivery) {
-    d.round += 1;
-    d.tries = 0;
-    d.repeats = 0;
-    d.doubt = None;
-    d.said_absent = None;
-}
-
-/// Moves on towards `wanted`, once nothing is in flight.
-fn resume(d: &mut Delivery, now: Timestamp, policy: &Policy) {
-    d.state = match (&d.wanted, d.plan(policy)) {
-        (_, Some(_)) => State::Due {
-            at: now,
-            why: Why::Fresh,
-        },
-        (Wanted::Revision(_), None) => State::Held {
-            why: Hold::Correction,
-            at: None,
-        },
-        (Wanted::Keep { .. }, None) => State::Live,
-        (Wanted::Nothing { reason, .. }, None) => never_sent(reason),
-    };
-}
-
-fn never_sent(reason: &str) -> State {
-    State::Skipped {
-        why: Words::new(
-            format!("发布前已撤下:{reason}"),
-            format!("withdrawn before anything was sent: {reason}"),
-        ),
-    }
-}
-
-fn withdrawn(d: &mut Delivery, by: String, reason: &str, now: Timestamp) {
-    let gone = matches!(d.state, State::Withdrawn | State::Skipped { .. });
-    d.wanted = Wanted::Nothing {
-        by,
-        reason: reason.to_owned(),
-    };
-    d.since = now;
-    d.tries = 0;
-    let awaited = matches!(d.state, State::Working { .. } | State::Unknown(_));
-    if gone || awaited {
-        return;
-    }
-    d.state = if d.has_remote() {
-        State::Due {
-            at: now,
-            why: Why::Fresh,
-        }
-    } else {
-        never_sent(reason)
-    };
-}
-
-fn kept(d: &mut Delivery, why: Words, now: Timestamp) {
-    d.wanted = Wanted::Keep { why };
-    match &d.state {
-        State::Due { .. } | State::Held { .. } | State::Review { .. } | State::Failed { .. } => {
-            d.state = match d.copy {
-                Some(_) => State::Live,
-                // Put out and never seen: the looks go on.
-                None => State::Review {
-                    since: now,
-                    looks: 0,
-                    at: now,
-                    why: None,
-                },
-            };
-        }
-        State::Working { .. }
-        | State::Unknown(_)
-        | State::Live
-        | State::Withdrawn
-        | State::Skipped { .. } => {}
-    }
-}
-
-fn released(d: &mut Delivery, now: Timestamp) -> Legal {
-    match &d.state {
-        State::Held {
-            why: Hold::After(_) | Hold::Schedule(_),
-            ..
-        } => {
-            d.since = now;
-            d.state = State::Due {
-                at: now,
-                why: Why::Fresh,
-            };
-            Some(())
-        }
-        _ => None,
-    }
-}
+pub(super) type Legal = Option<()>;
 
 fn waits(d: &mut Delivery, hold: Hold) -> Legal {
-    let State::Due { .. } = d.state else {
+    // A withdrawal waits for no other channel.
+    let (State::Due { .. }, Wanted::Revision(_)) = (&d.state, &d.wanted) else {
         return None;
     };
     d.state = State::Held {
@@ -281,10 +167,15 @@ fn waits(d: &mut Delivery, hold: Hold) -> Legal {
     Some(())
 }
 
-fn intent(d: &mut Delivery, job: JobNow, step: Step, now: Timestamp) -> Legal {
+fn intent(d: &mut Delivery, job: JobNow, step: Step, now: Timestamp, policy: &Policy) -> Legal {
     let State::Due { .. } = d.state else {
         return None;
     };
+    // Asked again at the last moment: a pause or a stop may have outlasted the key.
+    if let Some(state) = unknown::instead_of(d, &job, &step, now, policy) {
+        d.state = state;
+        return Some(());
+    }
     d.attempts += 1;
     push(
         d,
@@ -319,14 +210,17 @@ fn done(d: &mut Delivery, receipt: Receipt, now: Timestamp, policy: &Policy) -> 
         why: Why::Onward,
     };
     seen::apply(d, &receipt.seen, now, policy);
-    settle_wanted(d, now, policy);
+    wanted::settle(d, now, policy);
     Some(())
 }
 
 /// The step is known to have been applied.
 pub(super) fn applied(d: &mut Delivery, step: &Step) {
-    d.doubt = None;
     let withdrawing = d.job.as_ref().is_some_and(|job| job.goal == Goal::Withdraw);
+    d.doubt.take_if(|doubt| {
+        let replaced = step.shows && !withdrawing && doubt.step.effect == Effect::Idempotent;
+        doubt.step.name == step.name || replaced
+    });
     if step.shows && !withdrawing {
         d.shown = true;
     }
@@ -350,6 +244,10 @@ fn failed(d: &mut Delivery, failure: Failure, now: Timestamp, policy: &Policy, d
     match failure.fate {
         Fate::Again { not_before } => back_off(d, told, not_before, now, policy, dice),
         Fate::Never => d.state = State::Failed { why: told },
+        // A withdrawal goes on in a paused lane, but not without a wait.
+        Fate::Blocked(Reach::Account) if d.withdrawing() => {
+            back_off(d, told, None, now, policy, dice);
+        }
         // The lane stands still; the delivery has burnt no attempt.
         Fate::Blocked(Reach::Account) => {
             d.state = State::Due {
@@ -365,7 +263,10 @@ fn failed(d: &mut Delivery, failure: Failure, now: Timestamp, policy: &Policy, d
         }
         Fate::Unsure => unknown::enter(d, &step, began, told, now, policy, dice),
     }
-    settle_wanted(d, now, policy);
+    if matches!(d.state, State::Held { .. }) {
+        unknown::look_first(d, now, policy);
+    }
+    wanted::settle(d, now, policy);
     Some(())
 }
 
@@ -377,6 +278,10 @@ pub(super) fn back_off(
     policy: &Policy,
     dice: f64,
 ) {
+    if d.tries == 0 {
+        // Age counts from the first failure in a row: a pause before it is no failure.
+        d.since = now;
+    }
     d.tries += 1;
     d.state = match policy.backoff.next(d.tries, d.since, now, not_before, dice) {
         Some(at) => State::Due {
@@ -419,7 +324,7 @@ fn lost(d: &mut Delivery, now: Timestamp, policy: &Policy) -> Legal {
     };
     close(d, now, Outcome::Unsure, Some(&told), None);
     unknown::enter(d, &step, began, told, now, policy, 0.5);
-    settle_wanted(d, now, policy);
+    wanted::settle(d, now, policy);
     Some(())
 }
 
@@ -427,10 +332,8 @@ fn finished(d: &mut Delivery, now: Timestamp, policy: &Policy) -> Legal {
     let State::Due { .. } = d.state else {
         return None;
     };
-    if d.job.is_none() {
-        // Everything stood in the progress already; the looks belong to this job.
-        d.job = d.plan(policy);
-    }
+    // Everything stood in the progress already; the looks belong to what is wanted.
+    d.job = d.plan(policy).or(d.job.take());
     d.state = State::Review {
         since: now,
         looks: 0,
@@ -448,10 +351,11 @@ fn postponed(d: &mut Delivery, until: Timestamp, why: Why) -> Legal {
     Some(())
 }
 
-fn person(d: &mut Delivery, todo: Words, look_at: Timestamp) -> Legal {
+fn by_hand(d: &mut Delivery, todo: Words, look_at: Timestamp, policy: &Policy) -> Legal {
     let State::Due { .. } = d.state else {
         return None;
     };
+    d.job = d.plan(policy).or(d.job.take());
     d.state = State::Held {
         why: Hold::Person(todo),
         at: Some(look_at),
@@ -466,6 +370,8 @@ fn looked(
     policy: &Policy,
     dice: f64,
 ) -> Legal {
+    // Of what was never begun no look can tell.
+    d.job.as_ref()?;
     match d.state.clone() {
         State::Unknown(unknown) => unknown::looked(d, unknown, sighting, now, policy),
         State::Review { .. } | State::Live | State::Held { .. } | State::Failed { .. } => {
@@ -477,7 +383,7 @@ fn looked(
             return None;
         }
     }
-    settle_wanted(d, now, policy);
+    wanted::settle(d, now, policy);
     Some(())
 }
 
@@ -488,6 +394,16 @@ fn look_failed(d: &mut Delivery, failure: &Failure, now: Timestamp, policy: &Pol
         Fate::Never | Fate::Blocked(_) | Fate::Unsure => None,
     };
     match &mut d.state {
+        // An orphan at worst: what cannot be looked for is made again.
+        State::Unknown(unknown)
+            if unknown.step.effect == Effect::Staged
+                && usize::from(unknown.looks) + 1 >= policy.unknown_plan.len() =>
+        {
+            d.state = State::Due {
+                at: later(now, not_before),
+                why: Why::Onward,
+            };
+        }
         State::Unknown(unknown) => {
             unknown::next_look(unknown, now, policy, not_before);
             unknown.why = told.words.clone();
@@ -508,229 +424,10 @@ fn look_failed(d: &mut Delivery, failure: &Failure, now: Timestamp, policy: &Pol
         | State::Skipped { .. } => return None,
     }
     decided(d, "look", Outcome::CannotTell, Some(told.words), now);
+    wanted::settle(d, now, policy);
     Some(())
 }
 
 pub(super) fn later(ours: Timestamp, theirs: Option<Timestamp>) -> Timestamp {
     theirs.map_or(ours, |theirs| theirs.max(ours))
-}
-
-fn retry(d: &mut Delivery, by: String, now: Timestamp) -> Legal {
-    match &d.state {
-        State::Failed { .. }
-        | State::Held {
-            why: Hold::Blocked(_) | Hold::Differs(_),
-            ..
-        }
-        | State::Due {
-            why: Why::Failed(_),
-            ..
-        } => {}
-        _ => return None,
-    }
-    // What a person declared absent was an unknown outcome: the same key, never a new round.
-    if d.said_absent.is_none() && matches!(d.state, State::Failed { .. }) {
-        d.round += 1;
-        d.repeats = 0;
-    }
-    d.tries = 0;
-    d.since = now;
-    d.said_absent = None;
-    let words = Words::new(format!("{by} 要求重发"), format!("{by} ordered another go"));
-    decided(d, "retry", Outcome::Person, Some(words), now);
-    d.state = State::Due {
-        at: now,
-        why: Why::Retried { by },
-    };
-    Some(())
-}
-
-fn said_live(
-    d: &mut Delivery,
-    by: &str,
-    url: Option<String>,
-    now: Timestamp,
-    policy: &Policy,
-) -> Legal {
-    match d.state {
-        State::Unknown(_) | State::Review { .. } | State::Held { .. } | State::Failed { .. } => {}
-        _ => return None,
-    }
-    let words = Words::new(format!("{by} 核实已发布"), format!("{by} saw it published"));
-    decided(d, "confirm", Outcome::Person, Some(words), now);
-    d.doubt = None;
-    d.shown = true;
-    seen::set_live(d, None, url, Evidence::Person, now);
-    settle_wanted(d, now, policy);
-    Some(())
-}
-
-fn said_absent(d: &mut Delivery, by: String, now: Timestamp, policy: &Policy) -> Legal {
-    match d.state {
-        State::Unknown(_) | State::Review { .. } | State::Held { .. } => {}
-        _ => return None,
-    }
-    let words = Words::new(
-        format!("{by} 核实平台上没有"),
-        format!("{by} saw that it is not there"),
-    );
-    decided(d, "confirm", Outcome::Person, Some(words.clone()), now);
-    d.copy = None;
-    d.shown = false;
-    d.state = if d.withdrawing() {
-        State::Withdrawn
-    } else {
-        d.said_absent = Some(by);
-        let told = Told {
-            kind: Kind::Gone,
-            fate: Fate::Never,
-            code: None,
-            request_id: None,
-            words: Words::new(
-                format!("{}。如需再发,请由另一人执行 lubu retry", words.zh),
-                format!("{}; another person may order `lubu retry`", words.en),
-            ),
-        };
-        State::Failed { why: told }
-    };
-    settle_wanted(d, now, policy);
-    Some(())
-}
-
-/// Lets a `wanted` that came in meanwhile take over, now that the older outcome is known.
-pub(super) fn settle_wanted(d: &mut Delivery, now: Timestamp, policy: &Policy) {
-    match &d.state {
-        // Due looks at `wanted` by itself; an unknown outcome is waited for.
-        State::Working { .. }
-        | State::Unknown(_)
-        | State::Withdrawn
-        | State::Skipped { .. }
-        | State::Held {
-            why: Hold::Schedule(_) | Hold::After(_),
-            ..
-        } => {}
-        State::Due { .. } if !d.withdrawing() || d.has_remote() => {}
-        State::Due { .. }
-        | State::Review { .. }
-        | State::Held { .. }
-        | State::Live
-        | State::Failed { .. } => {
-            let job = d.job.as_ref();
-            let stale = match &d.wanted {
-                Wanted::Nothing { .. } => job.is_none_or(|job| job.goal != Goal::Withdraw),
-                Wanted::Revision(wanted) => job
-                    .is_some_and(|job| job.revision != wanted.number || job.goal == Goal::Withdraw),
-                Wanted::Keep { .. } => false,
-            };
-            if stale {
-                fresh_round(d);
-                resume(d, now, policy);
-            }
-        }
-    }
-}
-
-/// Closes the open attempt.
-fn close(
-    d: &mut Delivery,
-    now: Timestamp,
-    outcome: Outcome,
-    told: Option<&Told>,
-    request_id: Option<&str>,
-) {
-    let Some(attempt) = d
-        .log
-        .iter_mut()
-        .rev()
-        .find(|attempt| attempt.outcome == Outcome::Open)
-    else {
-        return;
-    };
-    attempt.ended = Some(now);
-    attempt.outcome = outcome;
-    attempt.request_id = request_id.map(str::to_owned);
-    if let Some(told) = told {
-        attempt.code.clone_from(&told.code);
-        attempt.request_id.clone_from(&told.request_id);
-        attempt.words = Some(told.words.clone());
-    }
-}
-
-/// Records a look or a person's word.
-pub(super) fn decided(
-    d: &mut Delivery,
-    what: &str,
-    outcome: Outcome,
-    words: Option<Words>,
-    now: Timestamp,
-) {
-    let again = d.log.last_mut().filter(|last| {
-        last.step == what && last.outcome == outcome && last.words == words && what == "look"
-    });
-    if let Some(last) = again {
-        // A look that found nothing new only moves the end of the last one.
-        last.ended = Some(now);
-        return;
-    }
-    d.attempts += 1;
-    let revision = d.job.as_ref().map_or(0, |job| job.revision);
-    push(
-        d,
-        Attempt {
-            number: d.attempts,
-            round: d.round,
-            revision,
-            step: what.to_owned(),
-            began: now,
-            ended: Some(now),
-            outcome,
-            code: None,
-            request_id: None,
-            words,
-        },
-    );
-}
-
-fn push(d: &mut Delivery, attempt: Attempt) {
-    if d.log.len() >= KEPT {
-        d.log.remove(0);
-    }
-    d.log.push(attempt);
-}
-
-/// How long a keyed step may still be repeated under its key.
-pub(super) fn keyed_until(effect: Effect, doubt: &Doubt) -> Option<(Timestamp, Duration)> {
-    match effect {
-        Effect::Keyed { window, pause } => Some((doubt.since + window, pause)),
-        Effect::Read | Effect::Idempotent | Effect::Staged | Effect::Public => None,
-    }
-}
-
-/// An unknown outcome that turned out not to have been applied, where nothing repeats by itself.
-pub(super) fn known_absent() -> Told {
-    Told {
-        kind: Kind::Gone,
-        fate: Fate::Never,
-        code: None,
-        request_id: None,
-        words: Words::new(
-            "两次核对都确认平台上没有这一条;按此渠道的规则不自动补发,请决定是否 lubu retry",
-            "two looks agree that it is not there; this channel does not repeat by itself, decide on `lubu retry`",
-        ),
-    }
-}
-
-impl Unknown {
-    pub(super) fn new(step: Step, began: Timestamp, now: Timestamp, why: Words) -> Self {
-        Self {
-            step,
-            began,
-            ended: now,
-            looks: 0,
-            absent: 0,
-            last_absent: None,
-            at: None,
-            why,
-        }
-    }
 }

@@ -5,12 +5,11 @@
 //! proven: after the settle time, by two covering looks that agree. While the item is being
 //! withdrawn no step that shows anything is repeated, under whatever key.
 
-use lubu_channels::{Effect, Sighting, Step, Timestamp, Truth, Words};
+use lubu_channels::{Effect, Fate, Goal, Kind, Sighting, Step, Timestamp, Truth, Words};
 
-use super::transition::{
-    applied, back_off, decided, keyed_until, known_absent, later, settle_wanted,
-};
-use super::{Delivery, Doubt, Hold, State, Unknown, Wanted, Why, seen};
+use super::log::decided;
+use super::transition::{applied, back_off, later};
+use super::{Delivery, Doubt, Hold, JobNow, State, Unknown, Wanted, Why, seen, wanted};
 use crate::model::attempt::{Outcome, Told};
 use crate::model::policy::Policy;
 
@@ -24,39 +23,120 @@ pub(super) fn enter(
     policy: &Policy,
     dice: f64,
 ) {
-    let since = match d.doubt.take() {
-        Some(doubt) if doubt.step == step.name => doubt.since,
-        _ => began,
+    let goal = d.job.as_ref().map_or(Goal::Publish, |job| job.goal);
+    let doubt = doubt(d, step, goal, began, now);
+    let first = if doubt.began < began {
+        doubt.since
+    } else {
+        began
     };
-    let doubt = Doubt {
-        step: step.name.clone(),
-        since,
-    };
-    let frozen = step.shows && d.withdrawing();
-    let mut unknown = Unknown::new(step.clone(), began, now, told.words.clone());
+    let mut unknown = Unknown::new(step.clone(), first, now, told.words.clone());
+    unknown.at = Some(now + first_wait(policy));
     match step.effect {
-        Effect::Read | Effect::Idempotent => back_off(d, told, None, now, policy, dice),
+        Effect::Read => back_off(d, told, None, now, policy, dice),
+        Effect::Idempotent => {
+            back_off(d, told, None, now, policy, dice);
+            // Given up, and readers may see it all the same.
+            if step.shows && goal != Goal::Withdraw && matches!(d.state, State::Failed { .. }) {
+                d.state = State::Unknown(unknown);
+            }
+        }
         Effect::Staged => {
             unknown.at = Some(now);
             d.state = State::Unknown(unknown);
         }
-        Effect::Keyed { .. } | Effect::Public => {
-            let again = keyed_until(step.effect, &doubt)
-                .filter(|(until, pause)| !frozen && now + *pause < *until)
-                .map(|(_, pause)| now + pause);
-            if let Some(at) = again {
-                d.tries += 1;
-                d.state = State::Due {
-                    at,
-                    why: Why::Failed(told),
-                };
+        Effect::Keyed { window, pause } => {
+            let frozen = d.withdrawing() && goal != Goal::Withdraw;
+            let at = now + pause.max(policy.backoff.wait(d.tries + 1, dice));
+            d.tries += 1;
+            d.state = if !frozen && at < closes(&doubt, window) {
+                let why = Why::Failed(told);
+                State::Due { at, why }
             } else {
-                unknown.at = Some(now + first_wait(policy));
-                d.state = State::Unknown(unknown);
-            }
+                State::Unknown(unknown)
+            };
         }
+        Effect::Public => d.state = State::Unknown(unknown),
     }
-    d.doubt = Some(doubt);
+    // Of two, the one that readers may come to see counts.
+    let other = d.doubt.as_ref().is_some_and(|old| {
+        let publishing = old.goal != Goal::Withdraw && goal == Goal::Withdraw && !old.absent;
+        old.step.name != step.name && (old.may_double() || publishing)
+    });
+    if step.effect != Effect::Read && !other {
+        d.doubt = Some(Doubt { began, ..doubt });
+    }
+}
+
+/// The doubt after this run, still with the beginning of the run before it.
+fn doubt(d: &Delivery, step: &Step, goal: Goal, began: Timestamp, now: Timestamp) -> Doubt {
+    let earlier = d
+        .doubt
+        .as_ref()
+        .filter(|old| old.step.name == step.name && old.goal == goal);
+    let open = earlier.filter(|old| !old.absent);
+    Doubt {
+        step: step.clone(),
+        goal,
+        since: earlier.map_or(began, |old| old.since),
+        began: open.map_or(began, |old| old.began),
+        ended: now,
+        absent: false,
+    }
+}
+
+/// When a key is no longer trusted: a little before its window ends, since a call takes time.
+fn closes(doubt: &Doubt, window: std::time::Duration) -> Timestamp {
+    doubt.since + window.mul_f64(0.95)
+}
+
+/// Turns to the step that may have made a public copy, if there is one, before anything new.
+pub(super) fn look_first(d: &mut Delivery, now: Timestamp, policy: &Policy) -> bool {
+    let Some(doubt) = d.doubt.as_ref().filter(|doubt| doubt.may_double()) else {
+        return false;
+    };
+    d.state = State::Unknown(pending(doubt, now, policy));
+    true
+}
+
+fn pending(doubt: &Doubt, now: Timestamp, policy: &Policy) -> Unknown {
+    let words = Words::new(
+        "此前一次发送的结果不明,先核实再继续",
+        "the outcome of an earlier run is unknown; it is looked for before anything goes on",
+    );
+    let mut unknown = Unknown::new(doubt.step.clone(), doubt.since, doubt.ended, words);
+    unknown.at = Some(now.max(doubt.ended + first_wait(policy)));
+    unknown
+}
+
+/// Where a step must not run now though it is due: its key has run out, or its pause has not.
+pub(super) fn instead_of(
+    d: &Delivery,
+    job: &JobNow,
+    step: &Step,
+    now: Timestamp,
+    policy: &Policy,
+) -> Option<State> {
+    let doubt = d.doubt.as_ref().filter(|doubt| doubt.may_double())?;
+    let harmless = matches!(
+        step.effect,
+        Effect::Read | Effect::Idempotent | Effect::Staged
+    );
+    if harmless || job.goal == Goal::Withdraw {
+        return None;
+    }
+    if let Effect::Keyed { window, pause } = step.effect
+        && doubt.step.name == step.name
+        && now < closes(doubt, window)
+    {
+        let at = doubt.ended + pause;
+        let State::Due { why, .. } = &d.state else {
+            return None;
+        };
+        let why = why.clone();
+        return (now < at).then_some(State::Due { at, why });
+    }
+    Some(State::Unknown(pending(doubt, now, policy)))
 }
 
 /// No look counts before the settle time is over.
@@ -136,23 +216,22 @@ fn absent(d: &mut Delivery, mut unknown: Unknown, now: Timestamp, policy: &Polic
         d.state = State::Unknown(unknown);
         return;
     }
+    if let Some(doubt) = &mut d.doubt {
+        doubt.absent = true;
+    }
     d.state = match &d.wanted {
         Wanted::Revision(_) if policy.repeat_when_absent && d.repeats == 0 => {
-            // The doubt stays: on a repeat "duplicate" is evidence, no refusal.
             d.repeats = 1;
             State::Due {
                 at: now,
                 why: Why::Absent,
             }
         }
-        Wanted::Revision(_) | Wanted::Nothing { .. } | Wanted::Keep { .. } => {
-            d.doubt = None;
-            State::Failed {
-                why: known_absent(),
-            }
-        }
+        Wanted::Revision(_) | Wanted::Nothing { .. } | Wanted::Keep { .. } => State::Failed {
+            why: known_absent(),
+        },
     };
-    settle_wanted(d, now, policy);
+    wanted::settle(d, now, policy);
 }
 
 fn several(d: &mut Delivery, ids: &[String], now: Timestamp) {
@@ -195,4 +274,33 @@ pub(super) fn next_look(
 
 fn delta(wait: std::time::Duration) -> chrono::TimeDelta {
     chrono::TimeDelta::from_std(wait).unwrap_or(chrono::TimeDelta::MAX)
+}
+
+/// An unknown outcome that turned out not to have been applied, where nothing repeats by itself.
+fn known_absent() -> Told {
+    Told {
+        kind: Kind::Gone,
+        fate: Fate::Never,
+        code: None,
+        request_id: None,
+        words: Words::new(
+            "两次核对都确认平台上没有这一条;按此渠道的规则不自动补发,请决定是否 lubu retry",
+            "two looks agree that it is not there; this channel does not repeat by itself, decide on `lubu retry`",
+        ),
+    }
+}
+
+impl Unknown {
+    pub(super) fn new(step: Step, began: Timestamp, now: Timestamp, why: Words) -> Self {
+        Self {
+            step,
+            began,
+            ended: now,
+            looks: 0,
+            absent: 0,
+            last_absent: None,
+            at: None,
+            why,
+        }
+    }
 }

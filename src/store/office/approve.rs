@@ -1,14 +1,15 @@
 //! Sign-off, release and withdrawal: the acts that change what channels should show.
 
-use lubu_channels::{UpdateBy, Words};
+use lubu_channels::Words;
 
-use super::{Decided, Desk, header, policy};
-use crate::ids::{ChannelNo, DeliveryId, ItemId};
-use crate::model::approval::{Approval, OnCorrection};
+use super::{Decided, Desk, header, policy, policy_or_retired};
+use crate::ids::{DeliveryId, ItemId};
+use crate::model::approval::Approval;
 use crate::model::delivery::{
     Delivery, Event, Hold, State, Wanted, WantedRevision, Why, transition,
 };
 use crate::model::item::{Item, Withdrawal};
+use crate::model::policy::Policy;
 use crate::model::scope::Scope;
 use crate::store::act::{Actor, Answer, Approve, Refusal};
 use crate::store::keys;
@@ -28,17 +29,16 @@ impl Desk<'_> {
         let mut deliveries = Vec::new();
         if approval.scope == Scope::Public {
             for (channel, draft) in &approval.routed {
-                let choice = choices
-                    .iter()
-                    .find(|(no, _)| no == channel)
-                    .map(|(_, choice)| *choice);
+                let choice = choices.iter().find(|(no, _)| no == channel);
+                let policy = policy(self.rules, *channel)?;
                 let wanted = WantedRevision {
                     number: approval.revision,
                     draft: draft.clone(),
                     blob: approval.drafts.clone(),
-                    replace: false,
+                    on_correction: choice.map_or(policy.on_correction, |(_, choice)| *choice),
+                    schedule: item.schedule.clone(),
                 };
-                deliveries.push(self.route(&item, *channel, wanted, choice)?);
+                deliveries.push(self.route(&item, wanted, policy)?);
             }
             deliveries.extend(self.unrouted(&item, &approval)?);
             item.approved = Some(approval.revision);
@@ -89,14 +89,12 @@ impl Desk<'_> {
     fn route(
         &self,
         item: &Item,
-        channel: ChannelNo,
-        mut wanted: WantedRevision,
-        choice: Option<OnCorrection>,
+        wanted: WantedRevision,
+        policy: &Policy,
     ) -> Result<Delivery, Refusal> {
-        let policy = policy(self.rules, channel)?;
         let id = DeliveryId {
             item: item.id,
-            channel,
+            channel: policy.number,
         };
         let before: Option<Delivery> = self.get(&keys::delivery(id), "delivery")?;
         let Some(before) = before else {
@@ -112,21 +110,7 @@ impl Desk<'_> {
             };
             return Ok(Delivery::new(id, Wanted::Revision(wanted), state, self.now));
         };
-        let old = before.shown && before.sent() != Some(wanted.number);
-        let event = if old && policy.update != UpdateBy::InPlace {
-            match choice.unwrap_or(policy.on_correction) {
-                OnCorrection::Leave => Event::Kept {
-                    why: left(wanted.number),
-                },
-                OnCorrection::Replace => {
-                    wanted.replace = true;
-                    Event::Approved(wanted)
-                }
-                OnCorrection::Ask => Event::Approved(wanted),
-            }
-        } else {
-            Event::Approved(wanted)
-        };
+        let event = Event::Approved(wanted);
         transition(before, event, self.now, policy, 0.5).map_err(Refusal::Illegal)
     }
 
@@ -142,11 +126,9 @@ impl Desk<'_> {
                 item: item.id,
                 channel: *channel,
             };
-            let Ok(policy) = policy(self.rules, *channel) else {
-                continue;
-            };
+            let policy = policy_or_retired(self.rules, *channel);
             let event = Event::Kept { why: not_routed() };
-            let delivery = transition(self.delivery(id)?, event, self.now, policy, 0.5)
+            let delivery = transition(self.delivery(id)?, event, self.now, &policy, 0.5)
                 .map_err(Refusal::Illegal)?;
             kept.push(delivery);
         }
@@ -166,8 +148,8 @@ impl Desk<'_> {
                 else {
                     continue;
                 };
-                let policy = policy(self.rules, channel)?;
-                let after = transition(before, Event::Released, self.now, policy, 0.5)
+                let policy = policy_or_retired(self.rules, channel);
+                let after = transition(before, Event::Released, self.now, &policy, 0.5)
                     .map_err(Refusal::Illegal)?;
                 self.put_delivery(&after)?;
                 released.push(after);
@@ -185,13 +167,14 @@ impl Desk<'_> {
         let mut deliveries = Vec::new();
         for channel in item.channels.clone() {
             let before = self.delivery(DeliveryId { item: id, channel })?;
-            let policy = policy(self.rules, channel)?;
+            // A channel that left the configuration must not keep the others public.
+            let policy = policy_or_retired(self.rules, channel);
             let event = Event::Withdrawn {
                 by: actor.who.clone(),
                 reason: reason.to_owned(),
             };
             let after =
-                transition(before, event, self.now, policy, 0.5).map_err(Refusal::Illegal)?;
+                transition(before, event, self.now, &policy, 0.5).map_err(Refusal::Illegal)?;
             self.put_delivery(&after)?;
             deliveries.push(after);
         }
@@ -208,13 +191,6 @@ impl Desk<'_> {
             Answer::Deliveries(deliveries),
         ))
     }
-}
-
-fn left(number: u32) -> Words {
-    Words::new(
-        format!("按更正时的决定保留旧稿(新版为第 {number} 版)"),
-        format!("the old copy stays, as was decided with the correction (revision {number})"),
-    )
 }
 
 fn not_routed() -> Words {

@@ -11,6 +11,7 @@ mod send;
 
 pub use lane::Run;
 
+use std::borrow::Cow;
 use std::sync::{Arc, RwLock};
 
 use lubu_channels::Timestamp;
@@ -222,6 +223,11 @@ fn policy(rules: &[Policy], number: ChannelNo) -> Result<&Policy, Refusal> {
         .iter()
         .find(|policy| policy.number == number)
         .ok_or(Refusal::NoChannel(number))
+}
+
+/// The same; for a channel that is no longer configured, rules by which nothing is sent.
+fn policy_or_retired(rules: &[Policy], number: ChannelNo) -> Cow<'_, Policy> {
+    policy(rules, number).map_or_else(|_| Cow::Owned(Policy::retired(number)), Cow::Borrowed)
 }
 
 fn header(actor: &Actor, what: &str, item: Option<ItemId>) -> Header {

@@ -6,7 +6,7 @@
 
 use lubu_channels::{Cost, Effect, Goal, Quota, Step};
 
-use super::{Decided, Desk, about, policy};
+use super::{Decided, Desk, about, policy, policy_or_retired};
 use crate::ids::{ChannelNo, DeliveryId};
 use crate::model::approval::Approval;
 use crate::model::channel::ChannelRecord;
@@ -39,7 +39,25 @@ impl Desk<'_> {
                 return self.moved(before, Event::Waits(Hold::After(missing)), policy);
             }
         }
-        if let Err(refusal) = self.spend(policy, &step.costs, job.goal) {
+        let name = step.name.clone();
+        // A repeat that the platform drops spends nothing.
+        let repeat = matches!(step.effect, Effect::Keyed { .. })
+            && before
+                .doubt
+                .as_ref()
+                .is_some_and(|doubt| doubt.may_double() && doubt.step.name == name);
+        let costs = if repeat {
+            Vec::new()
+        } else {
+            step.costs.clone()
+        };
+        let goal = job.goal;
+        let after = self.step(before.clone(), Event::Intent { job, step }, policy, 0.5)?;
+        if !matches!(after.state, State::Working { .. }) {
+            // Its key has run out meanwhile: it is looked for instead.
+            return self.waits(after);
+        }
+        if let Err(refusal) = self.spend(policy, &costs, goal) {
             let Refusal::QuotaUsed { name, until } = refusal else {
                 return Err(refusal);
             };
@@ -47,8 +65,6 @@ impl Desk<'_> {
             let why = Why::Quota { name };
             return self.moved(before, Event::Postponed { until, why }, policy);
         }
-        let name = step.name.clone();
-        let after = self.step(before, Event::Intent { job, step }, policy, 0.5)?;
         self.put_delivery(&after)?;
         let header = about(&Actor::engine(), "intent", id, &name);
         Ok((header, Answer::Go(Box::new(after))))
@@ -56,6 +72,10 @@ impl Desk<'_> {
 
     fn moved(&mut self, before: Delivery, event: Event, policy: &Policy) -> Decided {
         let after = self.step(before, event, policy, 0.5)?;
+        self.waits(after)
+    }
+
+    fn waits(&mut self, after: Delivery) -> Decided {
         self.put_delivery(&after)?;
         let header = about(
             &Actor::engine(),
@@ -112,7 +132,9 @@ impl Desk<'_> {
             let Some(other) = self.get::<Delivery>(&keys::delivery(id), "delivery")? else {
                 continue;
             };
-            if !shows(&other, job.revision) {
+            // Neither has one that keeps what it shows, or shows nothing, whatever comes.
+            let expected = matches!(other.wanted, Wanted::Revision(_));
+            if expected && !shows(&other, job.revision) {
                 missing.push(*channel);
             }
         }
@@ -133,9 +155,9 @@ impl Desk<'_> {
             return Err(Refusal::Stale);
         }
         let rules = self.rules;
-        let policy = policy(rules, id.channel)?;
+        let policy = policy_or_retired(rules, id.channel);
         let what = event.name();
-        let after = self.step(before, event, policy, dice)?;
+        let after = self.step(before, event, &policy, dice)?;
         self.put_delivery(&after)?;
         let released = self.released_by(&after)?;
         if let Some(news) = lane {
@@ -154,9 +176,9 @@ impl Desk<'_> {
             return Err(Refusal::NeedsAnother { by: said.clone() });
         }
         let rules = self.rules;
-        let policy = policy(rules, id.channel)?;
+        let policy = policy_or_retired(rules, id.channel);
         let what = event.name();
-        let after = self.step(before, event, policy, 0.5)?;
+        let after = self.step(before, event, &policy, 0.5)?;
         self.put_delivery(&after)?;
         let released = self.released_by(&after)?;
         let header = about(actor, what, id, after.public_state().code());
@@ -253,22 +275,12 @@ fn shows(delivery: &Delivery, revision: u32) -> bool {
             .is_some_and(|copy| copy.revision >= revision)
 }
 
-/// The outcome of a step arrives though `wanted` was changed while it ran.
+/// The outcome of a step arrives though `wanted` was changed while it ran. A look does not: it is
+/// cheap, and what it looked at may have been settled by a person meanwhile.
 fn arrives(before: &Delivery, event: &Event) -> bool {
     let outcome = matches!(
         event,
         Event::Done { .. } | Event::Failed { .. } | Event::Lost
     );
-    let looked = matches!(event, Event::Looked { .. } | Event::LookFailed { .. });
-    match &before.state {
-        State::Working { .. } => outcome,
-        State::Unknown(unknown) => looked && unknown.step.effect != Effect::Read,
-        State::Due { .. }
-        | State::Review { .. }
-        | State::Held { .. }
-        | State::Live
-        | State::Failed { .. }
-        | State::Withdrawn
-        | State::Skipped { .. } => false,
-    }
+    outcome && matches!(before.state, State::Working { .. })
 }

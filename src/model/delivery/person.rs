@@ -1,0 +1,157 @@
+//! A person's word: another go, seen live, seen absent.
+
+use lubu_channels::{Effect, Evidence, Fate, Goal, Kind, Progress, Timestamp, Words};
+
+use super::log::decided;
+use super::transition::{Legal, later};
+use super::{Delivery, Hold, State, Wanted, Why, seen, unknown, wanted};
+use crate::model::attempt::{Outcome, Told};
+use crate::model::policy::Policy;
+
+pub(super) fn retry(d: &mut Delivery, by: String, now: Timestamp, policy: &Policy) -> Legal {
+    // Where nothing is wanted there is nothing to try again.
+    d.plan(policy)?;
+    let at = match &d.state {
+        State::Failed { .. }
+        | State::Held {
+            why: Hold::Blocked(_) | Hold::Differs(_),
+            ..
+        } => now,
+        State::Due {
+            why: Why::Failed(told),
+            ..
+        } => earliest(d, told, now),
+        _ => return None,
+    };
+    let words = Words::new(format!("{by} 要求重发"), format!("{by} ordered another go"));
+    decided(d, "retry", Outcome::Person, Some(words), now);
+    d.tries = 0;
+    d.since = now;
+    if !matches!(d.state, State::Due { .. }) {
+        if unknown::look_first(d, now, policy) {
+            return Some(());
+        }
+        new_round_after_known(d);
+    }
+    d.said_absent = None;
+    d.state = State::Due {
+        at,
+        why: Why::Retried { by },
+    };
+    Some(())
+}
+
+/// The platform's own wait wins over a person, and so does the pause of a keyed step.
+fn earliest(d: &Delivery, told: &Told, now: Timestamp) -> Timestamp {
+    let pause = d.doubt.as_ref().and_then(|doubt| match doubt.step.effect {
+        Effect::Keyed { pause, .. } => Some(doubt.ended + pause),
+        Effect::Read | Effect::Idempotent | Effect::Staged | Effect::Public => None,
+    });
+    match told.fate {
+        Fate::Again { not_before } => later(later(now, not_before), pause),
+        Fate::Never | Fate::Blocked(_) | Fate::Unsure => later(now, pause),
+    }
+}
+
+/// An unknown outcome that was shown to be absent keeps its round and so its key; a known one
+/// starts anew, from nothing where the remote object is gone.
+fn new_round_after_known(d: &mut Delivery) {
+    if d.doubt.is_some() {
+        return;
+    }
+    let gone = matches!(&d.state, State::Failed { why } if why.kind == Kind::Gone);
+    let publishing = d.job.as_ref().is_none_or(|job| job.goal != Goal::Withdraw);
+    if gone && publishing && matches!(d.wanted, Wanted::Revision(_)) {
+        d.progress = Progress::default();
+        d.copy = None;
+        d.shown = false;
+    }
+    d.round += 1;
+    d.repeats = 0;
+}
+
+/// Whose post a person can speak of: one that was begun.
+fn spoken_of(d: &Delivery) -> Option<Goal> {
+    match d.state {
+        State::Unknown(_) | State::Review { .. } | State::Held { .. } | State::Failed { .. } => {
+            d.job.as_ref().map(|job| job.goal)
+        }
+        State::Due { .. }
+        | State::Working { .. }
+        | State::Live
+        | State::Withdrawn
+        | State::Skipped { .. } => None,
+    }
+}
+
+pub(super) fn said_live(
+    d: &mut Delivery,
+    by: &str,
+    url: Option<String>,
+    now: Timestamp,
+    policy: &Policy,
+) -> Legal {
+    let goal = spoken_of(d)?;
+    let words = Words::new(format!("{by} 核实已发布"), format!("{by} saw it published"));
+    decided(d, "confirm", Outcome::Person, Some(words.clone()), now);
+    d.doubt = None;
+    d.said_absent = None;
+    seen::set_live(d, None, url, Evidence::Person, now);
+    if goal == Goal::Withdraw {
+        // It was to go and is still there: the withdrawal goes on.
+        let told = Told {
+            kind: Kind::Platform,
+            fate: Fate::Again { not_before: None },
+            code: None,
+            request_id: None,
+            words,
+        };
+        d.state = State::Due {
+            at: now,
+            why: Why::Failed(told),
+        };
+    }
+    wanted::settle(d, now, policy);
+    Some(())
+}
+
+pub(super) fn said_absent(d: &mut Delivery, by: String, now: Timestamp, policy: &Policy) -> Legal {
+    let goal = spoken_of(d)?;
+    if matches!(d.state, State::Failed { .. }) {
+        return None;
+    }
+    let words = Words::new(
+        format!("{by} 核实平台上没有"),
+        format!("{by} saw that it is not there"),
+    );
+    decided(d, "confirm", Outcome::Person, Some(words.clone()), now);
+    if goal == Goal::Withdraw {
+        d.doubt = None;
+        seen::gone(d, now, policy);
+        return Some(());
+    }
+    d.copy = None;
+    d.shown = false;
+    match &mut d.doubt {
+        Some(doubt) => doubt.absent = true,
+        // It was accepted and is not there any more: nothing of it is left to go on from.
+        None => d.progress = Progress::default(),
+    }
+    let told = Told {
+        kind: Kind::Gone,
+        fate: Fate::Never,
+        code: None,
+        request_id: None,
+        words: Words::new(
+            format!("{}。如需再发,请由另一人执行 lubu retry", words.zh),
+            format!("{}; another person may order `lubu retry`", words.en),
+        ),
+    };
+    d.said_absent = Some(by);
+    d.state = State::Failed { why: told };
+    if d.withdrawing() && !d.has_remote() {
+        d.state = State::Withdrawn;
+    }
+    wanted::settle(d, now, policy);
+    Some(())
+}

@@ -7,7 +7,7 @@ use lubu::http::api::{ApproveBody, ApprovedBody};
 use lubu::model::approval::OnCorrection;
 use lubu::model::scope::Scope;
 
-use super::client::Daemon;
+use super::client::{Daemon, segment};
 use super::{Common, Done, Failed, print_json};
 
 #[derive(Debug, Args)]
@@ -82,6 +82,6 @@ pub async fn approve(
     body: &ApproveBody,
 ) -> Result<ApprovedBody, Failed> {
     daemon
-        .post(&format!("/v1/items/{item}/approval"), body)
+        .post(&format!("/v1/items/{}/approval", segment(item)), body)
         .await
 }

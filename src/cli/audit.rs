@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use lubu::store::embedded::audit;
+use lubu::store::embedded::audit::{self, Unverified};
 
-use super::{Common, Done};
+use super::{Common, Done, Failed};
 
 #[derive(Debug, Args)]
 pub struct Audit {
@@ -30,22 +30,48 @@ impl Audit {
     pub fn run(&self, common: &Common) -> Done {
         let config = common.load()?;
         match self.what {
-            What::Verify => Ok(verify(&config.daemon.data)),
+            What::Verify => verify(&config.daemon.data, common.json),
             What::List { from } => list(&config.daemon.data, from, common.json),
         }
     }
 }
 
-fn verify(data: &std::path::Path) -> ExitCode {
+fn verify(data: &std::path::Path, json: bool) -> Done {
     match audit::verify(data) {
-        Ok(verified) => {
-            println!("日志完整：{verified:?}");
-            ExitCode::SUCCESS
+        Ok(whole) => {
+            if json {
+                super::print_json(&serde_json::json!({
+                    "whole": true, "entries": whole.entries, "segments": whole.segments,
+                    "sequence": whole.sequence.to_string(), "head": whole.head,
+                }))?;
+            } else {
+                println!(
+                    "日志完整：{} 条记录，{} 个文件，逐条核对无误。链尾 {}",
+                    whole.entries, whole.segments, whole.head
+                );
+                println!("请把链尾抄送他处保存：日后核对时，此前的记录一条也改动不得。");
+            }
+            Ok(ExitCode::SUCCESS)
         }
-        Err(broken) => {
-            eprintln!("failed to {broken}");
-            ExitCode::FAILURE
+        Err(Unverified::Broken(damage)) => {
+            let (segment, offset) = (damage.segment, damage.offset);
+            let sequence = damage.sequence;
+            let why = Unverified::Broken(damage);
+            if json {
+                super::print_json(&serde_json::json!({
+                    "whole": false, "sequence": sequence.to_string(), "segment": segment,
+                    "offset": offset, "reason": why.to_string(),
+                }))?;
+                return Ok(ExitCode::FAILURE);
+            }
+            Err(Failed(format!(
+                "日志有损坏：第 {sequence} 条记录（第 {segment} 个文件，第 {offset} 字节）起不可信，之前的记录无误。请停止使用并从备份恢复。\nfailed to {why}"
+            )))
         }
+        Err(why @ Unverified::Io(_)) => Err(Failed(format!(
+            "读不到 {} 里的日志。守护进程运行过吗？\nfailed to {why}",
+            data.display()
+        ))),
     }
 }
 

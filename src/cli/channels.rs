@@ -7,7 +7,7 @@ use lubu::http::api::ByBody;
 use lubu::service::view::{ChannelView, CheckView};
 use serde::{Deserialize, Serialize};
 
-use super::client::Daemon;
+use super::client::{Daemon, segment};
 use super::submit::query;
 use super::table::{self, Cell};
 use super::{Common, Done, me, print_json};
@@ -74,7 +74,7 @@ impl Channels {
                     until,
                 };
                 daemon
-                    .post(&format!("/v1/channels/{channel}/pause"), &body)
+                    .post(&format!("/v1/channels/{}/pause", segment(&channel)), &body)
                     .await?
             }
             Some(What::Resume { channel, by }) => {
@@ -85,7 +85,7 @@ impl Channels {
                     until: None,
                 };
                 daemon
-                    .post(&format!("/v1/channels/{channel}/resume"), &body)
+                    .post(&format!("/v1/channels/{}/resume", segment(&channel)), &body)
                     .await?
             }
         };

@@ -110,6 +110,19 @@ impl Daemon {
     }
 }
 
+/// A name as one segment of a path, whatever is in it.
+pub fn segment(text: &str) -> String {
+    let mut segment = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_:~".contains(&byte) {
+            segment.push(char::from(byte));
+        } else {
+            segment.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    segment
+}
+
 /// The host is a stand-in: the socket decides where it goes.
 fn address(path: &str) -> String {
     format!("http://lubu{path}")

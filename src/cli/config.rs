@@ -8,8 +8,9 @@ use lubu::clock::Real;
 use lubu::config::{Config, Doing};
 use lubu::model::calendar;
 use lubu_channels::{Clock as _, Timestamp, UpdateBy, WithdrawBy};
+use serde_json::json;
 
-use super::{Common, Done};
+use super::{Common, Done, print_json};
 
 #[derive(Debug, Args)]
 pub struct ConfigCommand {
@@ -27,7 +28,11 @@ impl ConfigCommand {
     pub fn run(&self, common: &Common) -> Done {
         let What::Check = self.what;
         let config = common.load()?;
-        explain(&config, Real.now());
+        if common.json {
+            print_json(&as_json(&config, Real.now()))?;
+        } else {
+            explain(&config, Real.now());
+        }
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -72,6 +77,47 @@ fn explain(config: &Config, now: Timestamp) {
         println!("  {} {}：{}", leaf.code, leaf.name, channels.join("、"));
     }
     schedules(config, now);
+}
+
+/// The same for programs.
+fn as_json(config: &Config, now: Timestamp) -> serde_json::Value {
+    let channels = config.channels.iter().map(|one| {
+        let caps = one.channel.caps();
+        json!({
+            "name": one.name, "adapter": one.adapter, "account": caps.account, "after": one.after,
+            "update": match caps.update {
+                UpdateBy::InPlace => "in_place",
+                UpdateBy::Replace => "replace",
+                UpdateBy::None => "none",
+            },
+            "withdraw": match caps.withdraw {
+                WithdrawBy::Notice => "notice",
+                WithdrawBy::Delete => "delete",
+                WithdrawBy::Person => "person",
+            },
+        })
+    });
+    let open = config.categories.iter().filter(|leaf| !leaf.closed);
+    let routes = open.map(|leaf| {
+        json!({
+            "category": leaf.code, "name": leaf.name,
+            "channels": config.routing.channels(&leaf.code),
+        })
+    });
+    let schedules = config.schedules.iter().map(|one| {
+        let next = calendar::next(&one.cron, one.zone, now, 3);
+        json!({
+            "name": one.name, "cron": one.expression, "timezone": one.zone.name(),
+            "next": next.iter().map(chrono::DateTime::to_rfc3339).collect::<Vec<_>>(),
+        })
+    });
+    json!({
+        "office": config.office.name, "data": config.daemon.data, "socket": config.daemon.socket,
+        "listen": config.daemon.listen.map(|at| at.to_string()),
+        "token": config.daemon.token.is_some(), "inbox": config.daemon.inbox,
+        "channels": channels.collect::<Vec<_>>(), "routes": routes.collect::<Vec<_>>(),
+        "schedules": schedules.collect::<Vec<_>>(),
+    })
 }
 
 fn schedules(config: &Config, now: chrono::DateTime<Utc>) {

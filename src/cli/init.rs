@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{Done, Failed};
+use super::{Common, Done, Failed, print_json};
 
 #[derive(Debug, Args)]
 pub struct Init {
@@ -17,7 +17,7 @@ pub struct Init {
 }
 
 impl Init {
-    pub fn run(&self) -> Done {
+    pub fn run(&self, common: &Common) -> Done {
         let file = self.folder.join("lubu.toml");
         let secrets = self.folder.join("secrets");
         std::fs::create_dir_all(&secrets)?;
@@ -26,6 +26,10 @@ impl Init {
         let token = secrets.join("token");
         if !token.exists() {
             write_new(&token, random_token()?.as_bytes(), 0o600)?;
+        }
+        if common.json {
+            print_json(&serde_json::json!({ "config": file, "token": token }))?;
+            return Ok(ExitCode::SUCCESS);
         }
         println!(
             "已写入 {}。请按注释填写机构名称、渠道和密钥。",

@@ -127,7 +127,7 @@ async fn run(cli: Cli) -> Done {
     match cli.command {
         Command::Serve => serve::run(common).await,
         Command::Demo(demo) => demo.run().await,
-        Command::Init(init) => init.run(),
+        Command::Init(init) => init.run(common),
         Command::Config(command) => command.run(common),
         Command::Submit(submit) => submit.run(common).await,
         Command::Revise(revise) => revise.run(common).await,

@@ -6,7 +6,7 @@ use clap::Args;
 use lubu::http::api::{ByBody, ConfirmBody, WithdrawBody};
 use lubu::service::view::ShowView;
 
-use super::client::Daemon;
+use super::client::{Daemon, segment};
 use super::{Common, Done, me, print_json, show};
 
 #[derive(Debug, Args)]
@@ -61,7 +61,7 @@ impl Retry {
             reason: String::new(),
             until: None,
         };
-        let path = format!("/v1/deliveries/{}/retry", self.delivery);
+        let path = format!("/v1/deliveries/{}/retry", segment(&self.delivery));
         tell(common, &daemon.post(&path, &body).await?)
     }
 }
@@ -74,7 +74,7 @@ impl Confirm {
             published: !self.saw.absent,
             url: self.saw.published,
         };
-        let path = format!("/v1/deliveries/{}/confirm", self.delivery);
+        let path = format!("/v1/deliveries/{}/confirm", segment(&self.delivery));
         tell(common, &daemon.post(&path, &body).await?)
     }
 }
@@ -86,7 +86,7 @@ impl Withdraw {
             by: self.by.unwrap_or_else(me),
             reason: self.reason,
         };
-        let path = format!("/v1/items/{}/withdrawal", self.item);
+        let path = format!("/v1/items/{}/withdrawal", segment(&self.item));
         tell(common, &daemon.post(&path, &body).await?)
     }
 }

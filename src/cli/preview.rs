@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::client::Daemon;
+use super::client::{Daemon, segment};
 use super::submit::query;
-use super::{Common, Done};
+use super::{Common, Done, print_json};
 
 #[derive(Debug, Args)]
 pub struct Preview {
@@ -33,13 +33,25 @@ impl Preview {
             .unwrap_or_default();
         let query = query(&[("channel", &self.channel), ("revision", &revision)]);
         let html = daemon
-            .text(&format!("/v1/items/{}/preview?{query}", self.item))
+            .text(&format!(
+                "/v1/items/{}/preview?{query}",
+                segment(&self.item)
+            ))
             .await?;
         match self.output {
             Some(path) => {
                 std::fs::write(&path, html)?;
-                println!("已写入 {}", path.display());
+                if common.json {
+                    print_json(&serde_json::json!({
+                        "item": self.item, "channel": self.channel, "file": path,
+                    }))?;
+                } else {
+                    println!("已写入 {}", path.display());
+                }
             }
+            None if common.json => print_json(&serde_json::json!({
+                "item": self.item, "channel": self.channel, "html": html,
+            }))?,
             None => println!("{html}"),
         }
         Ok(ExitCode::SUCCESS)

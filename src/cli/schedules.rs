@@ -6,7 +6,7 @@ use lubu::service::view::ScheduleView;
 use serde::{Deserialize, Serialize};
 
 use super::client::Daemon;
-use super::show::local;
+use super::show::in_zone;
 use super::{Common, Done, print_json};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -30,17 +30,18 @@ pub async fn run(common: &Common) -> Done {
         } else {
             "生成稿件"
         };
+        let zone = one.timezone.parse().unwrap_or(chrono_tz::Asia::Shanghai);
         println!("{}  {}（{}）{does}", one.name, one.cron, one.timezone);
         if one.waiting > 0 {
             println!("  {} 条已签发，等待放行", one.waiting);
         }
         for next in &one.next {
-            println!("  下次 {}", local(next));
+            println!("  下次 {}", in_zone(next, zone));
         }
         match &one.last {
             Some(last) => println!(
                 "  上次 {}  {}",
-                local(&last.due),
+                in_zone(&last.due, zone),
                 last.result.as_deref().unwrap_or("执行中断，将补跑")
             ),
             None => println!("  还没有执行过"),

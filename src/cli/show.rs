@@ -7,20 +7,33 @@ use clap::Args;
 use lubu::model::attempt::Outcome;
 use lubu::service::view::ShowView;
 
-use super::client::Daemon;
-use super::{Common, Done, print_json};
+use super::client::{Daemon, segment};
+use super::{Common, Done, Failed, print_json};
 
 #[derive(Debug, Args)]
 pub struct Show {
-    /// 信息编号 The item
+    /// 信息编号，或 ITEM:CHANNEL 只看一个渠道 The item, or one delivery of it
     item: String,
 }
 
 impl Show {
     pub async fn run(self, common: &Common) -> Done {
         let daemon = Daemon::new(common)?;
-        let item = self.item.split(':').next().unwrap_or_default();
-        let show: ShowView = daemon.get(&format!("/v1/items/{item}")).await?;
+        let (item, channel) = match self.item.split_once(':') {
+            Some((item, channel)) => (item, Some(channel)),
+            None => (self.item.as_str(), None),
+        };
+        let path = format!("/v1/items/{}", segment(item));
+        let mut show: ShowView = daemon.get(&path).await?;
+        if let Some(channel) = channel {
+            show.timeline
+                .retain(|part| part.delivery.channel == channel);
+            if show.timeline.is_empty() {
+                return Err(Failed(format!(
+                    "这条信息在“{channel}”上没有投递。\nthis item has no delivery on `{channel}`."
+                )));
+            }
+        }
         if common.json {
             print_json(&show)?;
         } else {
@@ -88,9 +101,13 @@ pub fn print(show: &ShowView) {
 }
 
 pub fn local(text: &str) -> String {
+    in_zone(text, chrono_tz::Asia::Shanghai)
+}
+
+pub fn in_zone(text: &str, zone: chrono_tz::Tz) -> String {
     match text.parse::<DateTime<Utc>>() {
         Ok(at) => at
-            .with_timezone(&chrono_tz::Asia::Shanghai)
+            .with_timezone(&zone)
             .format("%Y-%m-%d %H:%M:%S")
             .to_string(),
         Err(_) => text.to_owned(),

@@ -54,7 +54,15 @@ impl Status {
         }
         let Items { items } = daemon.get(&format!("/v1/items?{query}")).await?;
         if items.is_empty() {
-            println!("还没有信息。lubu submit 稿件.md  提交一份");
+            let all = self.item.is_none() && self.channel.is_none() && self.state.is_none();
+            println!(
+                "{}",
+                if all {
+                    "还没有信息。lubu submit 稿件.md  提交一份"
+                } else {
+                    "没有符合条件的投递。lubu status  查看全部"
+                }
+            );
             return Ok(ExitCode::SUCCESS);
         }
         let mut channels: Vec<String> = Vec::new();
@@ -108,7 +116,7 @@ fn attention(items: &[ItemView]) {
     let waiting: Vec<&DeliveryView> = items
         .iter()
         .flat_map(|item| &item.deliveries)
-        .filter(|one| one.state.needs_person())
+        .filter(|one| one.needs_person)
         .collect();
     if waiting.is_empty() {
         return;

@@ -9,7 +9,7 @@ use lubu::service::view::FindingView;
 use lubu_channels::Words;
 use serde::{Deserialize, Serialize};
 
-use super::client::{Daemon, Upload};
+use super::client::{Daemon, Upload, segment};
 use super::{Common, Done, Failed, me, print_json};
 
 #[derive(Debug, Args)]
@@ -55,6 +55,11 @@ pub struct Taken {
 
 impl Submit {
     pub async fn run(&self, common: &Common) -> Done {
+        if self.key.is_some() && self.paths.len() > 1 {
+            return Err(Failed(
+                "--key 只能与一份稿件一起用。\n--key goes with one PATH alone.".to_owned(),
+            ));
+        }
         let daemon = Daemon::new(common)?;
         let by = self.by.clone().unwrap_or_else(me);
         let mut all = Vec::new();
@@ -105,7 +110,7 @@ impl Revise {
         let daemon = Daemon::new(common)?;
         let by = self.by.clone().unwrap_or_else(me);
         let query = query(&[("by", &by), ("note", &self.note)]);
-        let path = format!("/v1/items/{}/revisions?{query}", self.item);
+        let path = format!("/v1/items/{}/revisions?{query}", segment(&self.item));
         let taken = upload(&daemon, &path, None, &self.path).await?;
         if common.json {
             print_json(&taken)?;

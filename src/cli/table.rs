@@ -97,6 +97,7 @@ pub fn lines(head: &[&str], rows: &[Vec<Cell>], columns: usize, colour: bool) ->
     if let Some(first) = widths.first_mut() {
         *first = (*first).min(columns.saturating_sub(rest).max(12));
     }
+    narrow(&mut widths, columns);
     let heads: Vec<Cell> = head.iter().map(|text| Cell::plain(*text)).collect();
     let whole: usize = widths
         .iter()
@@ -106,6 +107,17 @@ pub fn lines(head: &[&str], rows: &[Vec<Cell>], columns: usize, colour: bool) ->
     let mut lines = vec![line(&heads, &widths, false), "─".repeat(whole)];
     lines.extend(rows.iter().map(|row| line(row, &widths, colour)));
     lines
+}
+
+/// Takes from the widest until it fits, or until nothing can be read any more.
+fn narrow(widths: &mut [usize], columns: usize) {
+    const LEAST: usize = 6;
+    while widths.iter().map(|width| width + 2).sum::<usize>() > columns + 2 {
+        let Some(widest) = widths.iter_mut().max().filter(|width| **width > LEAST) else {
+            return;
+        };
+        *widest -= 1;
+    }
 }
 
 fn line(cells: &[Cell], widths: &[usize], colour: bool) -> String {
@@ -133,6 +145,25 @@ mod tests {
     fn a_chinese_character_takes_two_columns_and_is_never_halved() {
         assert_eq!(cut("重大项目进展", 7), "重大项…");
         assert_eq!(cut("重大项目", 8), "重大项目");
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        let states = ["◔ 平台审核中"; 4].map(Cell::plain);
+        let mut row = vec![
+            Cell::plain("云川市重大项目建设进展情况"),
+            Cell::plain("0192a3b4c5d6e7f8"),
+        ];
+        row.extend(states);
+        let head = ["信息", "编号", "委网站", "市政府门户", "微信公众号", "微博"];
+        for columns in [60, 80, 100, 200] {
+            let lines = lines(&head, &[row.clone()], columns, false);
+            assert!(
+                lines.iter().all(|line| line.width() <= columns),
+                "{lines:#?}"
+            );
+        }
+        assert!(lines(&head, &[row], 200, false)[2].contains("平台审核中"));
     }
 
     #[test]

@@ -137,14 +137,31 @@ pub fn parse(
         let lines = places::lines(text);
         let mut placed: Vec<Placed> = problems
             .into_iter()
-            .map(|problem| Placed {
-                line: lines.of(&problem.key),
-                problem,
-            })
+            .map(|problem| place(problem, &lines, env))
             .collect();
         placed.sort_by_key(|placed| placed.line.unwrap_or(usize::MAX));
         bad(path, placed)
     })
+}
+
+/// The line that is to be changed, or the variable.
+fn place(
+    mut problem: Problem,
+    lines: &places::Lines,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Placed {
+    let Some(name) = sections::variable_of(&problem.key, env) else {
+        return Placed {
+            line: lines.of(&problem.key),
+            problem,
+        };
+    };
+    problem.words.zh = format!("环境变量 {name} 的值有误：{}", problem.words.zh);
+    problem.words.en = format!("from the variable {name}: {}", problem.words.en);
+    Placed {
+        line: None,
+        problem,
+    }
 }
 
 /// What the user says wins, key by key; lists are taken whole.
@@ -179,7 +196,7 @@ fn read(
         secrets,
     };
     let channels = channel::read(&mut reader, registry, &setting);
-    let routing = routing::read(&mut reader, &channels, &categories);
+    let routing = routing::read(&mut reader, &channels, &categories, secrets);
     let schedules = schedule::read(&mut reader, base, daemon.timezone, &categories, secrets);
     let config = Config {
         path: path.map(Path::to_path_buf),

@@ -7,6 +7,7 @@ use lubu_channels::kit::settings::Reader;
 
 use super::categories::Categories;
 use super::channel::ChannelConfig;
+use super::secrets::Secrets;
 
 #[derive(Debug, Clone, Default)]
 pub struct Routing {
@@ -28,6 +29,7 @@ pub fn read(
     reader: &mut Reader<'_>,
     channels: &[Option<ChannelConfig>],
     categories: &Categories,
+    secrets: &Secrets<'_>,
 ) -> Routing {
     let known: Vec<&ChannelConfig> = channels.iter().flatten().collect();
     let names = |kept: &dyn Fn(&ChannelConfig) -> bool| {
@@ -42,70 +44,53 @@ pub fn read(
         all: names(&|_| true),
         always: names(&|one| ALWAYS.contains(&one.adapter.as_str())),
     };
+    let complete = channels.len() == known.len();
     for (at, table) in reader.tables("route").into_iter().enumerate() {
-        let texts = |key: &str| {
-            let list = table.get(key).and_then(toml::Value::as_array);
-            list.map(|list| {
-                list.iter()
-                    .filter_map(|v| v.as_str().map(str::to_owned))
-                    .collect()
-            })
-        };
+        let nothing = ["category", "channels"].map(|key| {
+            let list = table.get(key);
+            list.is_none_or(|list| list.as_array().is_some_and(Vec::is_empty))
+                .then_some(key)
+        });
+        let mut own = Reader::over(table, format!("route[{at}]."), secrets);
+        for key in nothing.into_iter().flatten() {
+            own.problem(
+                key,
+                format!("{key} 要写成一组文字，如 [\"…\"]。"),
+                format!("{key} must be a list of strings."),
+            );
+        }
         let route = Route {
-            categories: texts("category").unwrap_or_default(),
-            channels: texts("channels").unwrap_or_default(),
+            categories: own.texts("category").unwrap_or_default(),
+            channels: own.texts("channels").unwrap_or_default(),
         };
-        check(
-            reader,
-            at,
-            &table,
-            &route,
-            &routing,
-            categories,
-            channels.len() == known.len(),
-        );
+        // A channel that has problems of its own is told of there.
+        if complete {
+            check_channels(&mut own, &route, &routing);
+        }
+        check_categories(&mut own, &route, categories);
         routing.routes.push(route);
+        reader.adopt(own.finish(()).err().unwrap_or_default());
     }
     routing
 }
 
-fn check(
-    reader: &mut Reader<'_>,
-    at: usize,
-    table: &toml::Table,
-    route: &Route,
-    routing: &Routing,
-    categories: &Categories,
-    complete: bool,
-) {
-    for key in table
-        .keys()
-        .filter(|key| !["category", "channels"].contains(&key.as_str()))
-    {
-        reader.problem(&format!("route[{at}].{key}"), "没有这一项。", "is unknown.");
+fn check_channels(own: &mut Reader<'_>, route: &Route, routing: &Routing) {
+    for name in &route.channels {
+        if !routing.all.contains(name) {
+            own.problem(
+                "channels",
+                format!("没有名为“{name}”的渠道。"),
+                format!("there is no channel `{name}`."),
+            );
+        }
     }
-    if route.categories.is_empty() || route.channels.is_empty() {
-        reader.problem(
-            &format!("route[{at}]"),
-            "category 和 channels 都要写成一组文字。",
-            "both category and channels must be lists of strings.",
-        );
-    }
-    for name in route
-        .channels
-        .iter()
-        .filter(|name| complete && !routing.all.contains(name))
-    {
-        reader.problem(
-            &format!("route[{at}].channels"),
-            format!("没有名为“{name}”的渠道。"),
-            format!("there is no channel `{name}`."),
-        );
-    }
+}
+
+fn check_categories(own: &mut Reader<'_>, route: &Route, categories: &Categories) {
     for pattern in &route.categories {
         if !categories.iter().any(|leaf| fits(pattern, &leaf.code)) {
-            reader.problem(
-                &format!("route[{at}].category"),
+            own.problem(
+                "category",
                 format!("没有信息分类“{pattern}”。"),
                 format!("no category fits `{pattern}`."),
             );

@@ -121,6 +121,13 @@ fn one(
 fn build(own: &mut Reader<'_>, base: &Path, categories: &Categories) -> Doing {
     let category = own.required("category");
     let category = if let Some(leaf) = categories.find(&category) {
+        if leaf.closed {
+            own.problem(
+                "category",
+                format!("信息分类“{category}”已停用，不再收稿。"),
+                format!("the category `{category}` is closed and takes nothing new."),
+            );
+        }
         leaf.code.clone()
     } else {
         own.problem(

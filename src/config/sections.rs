@@ -56,19 +56,28 @@ pub struct Intake {
     pub fetch_images: bool,
 }
 
-/// `LUBU_DATA`, `LUBU_LISTEN` and `LUBU_SOCKET` win over the file.
+/// These win over the file.
+const FROM_ENVIRONMENT: [(&str, &str); 3] = [
+    ("LUBU_DATA", "data"),
+    ("LUBU_LISTEN", "listen"),
+    ("LUBU_SOCKET", "socket"),
+];
+
 pub fn from_environment(table: &mut toml::Table, env: &dyn Fn(&str) -> Option<String>) {
-    for (name, key) in [
-        ("LUBU_DATA", "data"),
-        ("LUBU_LISTEN", "listen"),
-        ("LUBU_SOCKET", "socket"),
-    ] {
+    for (name, key) in FROM_ENVIRONMENT {
         if let (Some(value), Some(toml::Value::Table(daemon))) =
             (env(name), table.get_mut("daemon"))
         {
             daemon.insert(key.to_owned(), toml::Value::String(value));
         }
     }
+}
+
+/// The variable that a key's value came from.
+pub fn variable_of(key: &str, env: &dyn Fn(&str) -> Option<String>) -> Option<&'static str> {
+    let key = key.strip_prefix("daemon.")?;
+    let (name, _) = FROM_ENVIRONMENT.iter().find(|(_, known)| *known == key)?;
+    env(name).map(|_| *name)
 }
 
 pub fn daemon(section: &mut Reader<'_>, base: &Path) -> Daemon {

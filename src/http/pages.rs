@@ -232,27 +232,30 @@ fn chip(delivery: &DeliveryView, now: DateTime<Utc>, zone: Tz) -> Chip {
 }
 
 fn urgent(delivery: &DeliveryView) -> Option<Urgent> {
+    if !delivery.needs_person {
+        return None;
+    }
     let what = match delivery.state {
         PublicState::Failed => "没有发成",
         PublicState::Unconfirmed => "平台结果不明，请核实",
-        PublicState::Held if delivery.next_at.is_some() => "等待人工处理",
-        _ => return None,
+        _ => "等待人工处理",
     };
-    let id = &delivery.id;
+    let (id, item, channel) = (&delivery.id, &delivery.item, &delivery.channel);
+    let reason = delivery.reason.clone().unwrap_or_default();
     let commands = match delivery.state {
         PublicState::Failed => vec![format!("lubu retry {id}")],
+        // The reason of a correction that waits names the option.
+        PublicState::Held if reason.contains("--on-correction") => vec![format!(
+            "lubu approve {item} --by 签发人 --opinion 意见 --on-correction {channel}=leave"
+        )],
         _ => vec![
             format!("lubu confirm {id} --published 网址"),
             format!("lubu confirm {id} --absent"),
         ],
     };
-    let reason = delivery.reason.clone().unwrap_or_default();
     Some(Urgent {
-        item: delivery.item.clone(),
-        sentence: format!(
-            "{}：《{}》{what}。{reason}",
-            delivery.channel, delivery.title
-        ),
+        item: item.clone(),
+        sentence: format!("{channel}：《{}》{what}。{reason}", delivery.title),
         commands,
     })
 }

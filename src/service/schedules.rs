@@ -266,8 +266,12 @@ fn figures(
     if rows.is_empty() {
         let data = build.data.display();
         return Err(wrong(
-            &format!("数据文件 {data} 里没有 {period} 的数据（period 列）。补上后可重新执行。"),
-            &format!("the data file {data} has no row whose `period` is {period}."),
+            &format!(
+                "数据文件 {data} 里没有 {period} 的数据（period 列），本期未生成。补上后请用 lubu submit 提交这一期，以后各期照常。"
+            ),
+            &format!(
+                "the data file {data} has no row whose `period` is {period}; hand this one in with `lubu submit`."
+            ),
         ));
     }
     Ok(Figures {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::ChannelNo;
 use crate::model::attempt::{Attempt, Outcome};
-use crate::model::delivery::{Delivery, PublicState};
+use crate::model::delivery::{Delivery, Hold, PublicState, State};
 use crate::model::item::{Item, Revision};
 use crate::model::scope::Scope;
 
@@ -39,6 +39,9 @@ pub struct DeliveryView {
     /// Why it stands where it stands; Chinese, then English.
     pub reason: Option<String>,
     pub reason_en: Option<String>,
+    /// Nothing moves until a person acts; waiting for another channel or a schedule is not that.
+    #[serde(default)]
+    pub needs_person: bool,
     /// When a reader could first see it; never moves.
     pub first_live: Option<String>,
     /// When it was last wanted otherwise.
@@ -207,6 +210,7 @@ impl Names<'_> {
             next_at: delivery.next_at().map(time),
             reason,
             reason_en,
+            needs_person: needs_person(delivery),
             first_live: delivery.first_live.map(time),
             since: time(delivery.since),
         }
@@ -229,6 +233,14 @@ impl Names<'_> {
                 .map(|one| self.delivery(one, &item.title))
                 .collect(),
         }
+    }
+}
+
+fn needs_person(delivery: &Delivery) -> bool {
+    match &delivery.state {
+        State::Held { why, .. } => !matches!(why, Hold::After(_) | Hold::Schedule(_)),
+        State::Unknown(unknown) => unknown.at.is_none(),
+        _ => delivery.public_state().needs_person(),
     }
 }
 

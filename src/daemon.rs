@@ -53,7 +53,7 @@ impl From<StoreError> for NotStarted {
 
 fn cannot(what: &str, what_zh: &str, error: &impl std::fmt::Display) -> NotStarted {
     NotStarted(Words::new(
-        format!("{what_zh}失败:{error}"),
+        format!("{what_zh}失败：{error}"),
         format!("failed to {what}: {error}"),
     ))
 }
@@ -136,7 +136,7 @@ async fn open(config: &Config, time: Arc<dyn Time>, rules: Rules) -> Result<Loca
     }
     if opened.restored_copy {
         return Err(NotStarted(Words::new(
-            "数据目录是复制或恢复来的,为避免重复发布,拒绝启动。请改用原目录。",
+            "数据目录是复制或恢复来的，为避免重复发布，拒绝启动。请改用原目录。",
             "this data folder was copied or restored; to publish nothing twice lubu does not start on it. Use the original folder.",
         )));
     }
@@ -219,7 +219,7 @@ async fn listen(
     };
     let listener = TcpListener::bind(address).await.map_err(|error| {
         NotStarted(Words::new(
-            format!("监听 {address} 失败:{error}。端口可能被占用,请改 [daemon] listen。"),
+            format!("监听 {address} 失败：{error}。端口可能被占用，请改 [daemon] listen。"),
             format!("failed to listen on {address}: {error}; change [daemon] listen."),
         ))
     })?;
@@ -271,7 +271,7 @@ async fn serve_sites(
         };
         let listener = TcpListener::bind(address).await.map_err(|error| {
             NotStarted(Words::new(
-                format!("渠道 {} 监听 {address} 失败:{error}。", channel.name),
+                format!("渠道 {} 监听 {address} 失败：{error}。", channel.name),
                 format!(
                     "channel {}: failed to listen on {address}: {error}.",
                     channel.name

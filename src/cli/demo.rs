@@ -56,7 +56,7 @@ impl Demo {
         let site = free(8021)?;
         let config = configure(&folder, &sandbox, site)?;
         let daemon = daemon::start(config).await?;
-        println!("露布演示,文件在 {}", folder.display());
+        println!("露布演示，文件在 {}", folder.display());
         let items = hand_in(&daemon).await?;
         let items = watch(&daemon, items).await;
         summary(&daemon, &items, &sandbox, site, &folder);

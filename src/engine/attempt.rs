@@ -12,13 +12,14 @@
 use std::sync::Arc;
 
 use lubu_channels::{
-    Call, Draft, Failure, Fate, Goal, Health, Job, Kind, Next, Reach, Step, Subject, Target,
-    Timestamp, Words,
+    Call, Failure, Fate, Health, Job, Kind, Next, Reach, Step, Target, Timestamp, Words,
 };
 
 use super::Bench;
+use super::compose::compose;
+use super::look::look;
 use crate::model::channel::Pause;
-use crate::model::delivery::{Delivery, Event, JobNow, State, Wanted, Why};
+use crate::model::delivery::{Delivery, Event, JobNow, State, Why};
 use crate::store::act::LaneNews;
 use crate::store::{Act, Answer, Refusal, StoreError};
 
@@ -246,7 +247,7 @@ pub(super) async fn perform(
     let done = bench.channel.perform(&ready.job, &ready.step, &call);
     tokio::time::timeout(grace, done).await.unwrap_or_else(|_| {
         let words = Words::new(
-            "超过规定时间没有结束,结果不明",
+            "超过规定时间没有结束，结果不明",
             "it did not end in time; the outcome is unknown",
         );
         Err(Failure::new(Kind::Transport, Fate::Unsure, words))
@@ -296,7 +297,7 @@ fn fate_name(fate: Fate) -> &'static str {
 }
 
 /// Refusals of content say nothing about the channel.
-fn behaved(failure: &Failure) -> Behaved {
+pub(super) fn behaved(failure: &Failure) -> Behaved {
     match failure.kind {
         Kind::Connect | Kind::Transport | Kind::Garbled | Kind::Platform => Behaved::Badly,
         Kind::Throttled | Kind::Account | Kind::Local | Kind::Request => Behaved::Unasked,
@@ -304,7 +305,7 @@ fn behaved(failure: &Failure) -> Behaved {
     }
 }
 
-fn blocked(failure: &Failure, now: Timestamp) -> Option<Pause> {
+pub(super) fn blocked(failure: &Failure, now: Timestamp) -> Option<Pause> {
     (failure.fate == Fate::Blocked(Reach::Account)).then(|| Pause {
         why: failure.public.clone(),
         by: None,
@@ -313,84 +314,9 @@ fn blocked(failure: &Failure, now: Timestamp) -> Option<Pause> {
     })
 }
 
-async fn look(
-    bench: &Bench,
-    report: &mut Report,
-    target: Target<'_>,
-    now: Timestamp,
-) -> Result<Moved, Stumble> {
-    let Some(sent) = report.delivery.job.clone() else {
-        return Ok(Moved::Stop);
-    };
-    let job = compose(bench, &report.delivery, &sent).await?;
-    if let Some(until) = spend(bench).await? {
-        let words = Words::new("核对的平台配额已用完", "the quota for looking is used up");
-        let failure = Failure::new(
-            Kind::Throttled,
-            Fate::Again {
-                not_before: Some(until.max(now)),
-            },
-            words,
-        );
-        settle(bench, report, Event::LookFailed { failure }, None).await?;
-        return Ok(Moved::Stop);
-    }
-    match look_in_time(bench, &job, target).await {
-        Ok(sighting) => {
-            report.health = Behaved::Well;
-            settle(bench, report, Event::Looked { sighting }, None).await?;
-            Ok(Moved::On)
-        }
-        Err(failure) => {
-            report.health = behaved(&failure);
-            let pause = blocked(&failure, now);
-            report.pause.clone_from(&pause);
-            let news = pause.map(LaneNews::Paused);
-            settle(bench, report, Event::LookFailed { failure }, news).await?;
-            Ok(Moved::Stop)
-        }
-    }
-}
-
-async fn look_in_time(
-    bench: &Bench,
-    job: &Job,
-    target: Target<'_>,
-) -> Result<lubu_channels::Sighting, Failure> {
-    let call = bench.call(false);
-    let grace = bench.call_within + std::time::Duration::from_secs(5);
-    let looked = tokio::time::timeout(grace, bench.channel.look(job, target, &call)).await;
-    looked.unwrap_or_else(|_| {
-        let words = Words::new("核对没有按时结束", "the look did not end in time");
-        let again = Fate::Again { not_before: None };
-        Err(Failure::new(Kind::Transport, again, words))
-    })
-}
-
-/// Until when looking must wait, if its quota is used up.
-async fn spend(bench: &Bench) -> Result<Option<Timestamp>, StoreError> {
-    if bench.policy.look_costs.is_empty() {
-        return Ok(None);
-    }
-    let costs = bench.policy.look_costs.clone();
-    match bench
-        .shared
-        .store
-        .act(Act::Spend {
-            channel: bench.policy.number,
-            costs,
-        })
-        .await
-    {
-        Ok(_) => Ok(None),
-        Err(StoreError::Refused(Refusal::QuotaUsed { until, .. })) => Ok(Some(until)),
-        Err(error) => Err(error),
-    }
-}
-
 /// Records an event; an outcome is tried again until it is written, since losing it would make a
 /// known outcome unknown.
-async fn settle(
+pub(super) async fn settle(
     bench: &Bench,
     report: &mut Report,
     event: Event,
@@ -445,7 +371,7 @@ async fn stumbled(bench: &Bench, mut report: Report, stumble: &Stumble) -> Repor
             tracing::error!(delivery.id = %id, "delivery {id}: its signed draft is missing or damaged");
             let until = bench.shared.time.now() + std::time::Duration::from_mins(10);
             let words = Words::new(
-                "签发的稿样读不出来,请从备份恢复或重新签发",
+                "签发的稿样读不出来，请从备份恢复或重新签发",
                 "the signed draft cannot be read; restore it from a backup or approve again",
             );
             let event = Event::Postponed {
@@ -459,39 +385,6 @@ async fn stumbled(bench: &Bench, mut report: Report, stumble: &Stumble) -> Repor
         report.delivery = delivery;
     }
     report
-}
-
-/// The job as the adapter is told it, with exactly the bytes that were signed.
-async fn compose(bench: &Bench, delivery: &Delivery, now: &JobNow) -> Result<Job, Stumble> {
-    let draft = draft(bench, now).await?;
-    Ok(Job {
-        key: delivery.key(now),
-        goal: now.goal,
-        subjects: vec![Subject {
-            place: 0,
-            item: delivery.id.item.to_string(),
-            revision: now.revision,
-            draft,
-            draft_hash: now.draft.clone(),
-            copy: delivery.copy.clone(),
-        }],
-        progress: delivery.progress.clone(),
-        first_live: delivery.first_live,
-        reason: match (&delivery.wanted, now.goal) {
-            (Wanted::Nothing { reason, .. }, Goal::Withdraw) => Some(reason.clone()),
-            _ => None,
-        },
-    })
-}
-
-async fn draft(bench: &Bench, now: &JobNow) -> Result<Arc<Draft>, Stumble> {
-    let shared = &bench.shared;
-    let drafts = shared.shelf.get(shared.store.as_ref(), &now.blob).await?;
-    let draft = drafts.and_then(|drafts| drafts.get(bench.policy.number).cloned());
-    match draft {
-        Some(draft) if draft.hash() == now.draft => Ok(draft),
-        Some(_) | None => Err(Stumble::NoDraft),
-    }
 }
 
 impl Bench {

@@ -7,8 +7,10 @@
 
 pub mod attempt;
 mod burst;
+mod compose;
 mod drafts;
 mod lane;
+mod look;
 mod recover;
 pub mod render;
 

@@ -128,7 +128,7 @@ pub async fn drafts(
 
 fn panicked() -> Finding {
     let words = lubu_channels::Words::new(
-        "生成稿样时程序出错,请把这一稿交给运维",
+        "生成稿样时程序出错，请把这一稿交给运维",
         "rendering the draft ended by a panic; hand this item to the engineer",
     );
     Finding {

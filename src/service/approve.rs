@@ -1,12 +1,12 @@
 //! Sign-off: every channel's draft is rendered and shown before anything is signed.
 
-use lubu_channels::Words;
+use lubu_channels::{Draft, Words};
 
 use super::submit::unexpected;
 use super::view::DeliveryView;
 use super::{Done, Service, Trouble, view};
 use crate::engine::Drafts;
-use crate::ids::ItemId;
+use crate::ids::{ChannelNo, ItemId};
 use crate::model::approval::{Approval, OnCorrection};
 use crate::model::item::{Content, Revision};
 use crate::model::scope::Scope;
@@ -57,25 +57,13 @@ impl Service {
                 "an approval names the scope: --scope public, intranet, restricted or withheld.",
             ));
         };
-        let mut drafts = Vec::new();
-        if scope == Scope::Public {
-            for name in &approve.without {
-                self.number(name)?;
+        let drafts = match scope {
+            Scope::Public => {
+                self.fitting(&dossier, revision, &content, &approve.without)
+                    .await?
             }
-            let rendered = self
-                .drafts(&dossier.item, revision, &content, &approve.without)
-                .await?;
-            if !rendered.1.is_empty() {
-                return Err(Trouble::Unfit(rendered.1));
-            }
-            drafts = rendered.0;
-            if drafts.is_empty() {
-                return Err(wrong(
-                    "没有任何渠道可发。",
-                    "no channel is left to publish on.",
-                ));
-            }
-        }
+            Scope::Intranet | Scope::Restricted | Scope::Withheld => Vec::new(),
+        };
         let routed = drafts
             .iter()
             .map(|(no, draft)| (*no, draft.hash()))
@@ -121,6 +109,32 @@ impl Service {
                 .map(|one| names.delivery(one, title))
                 .collect(),
         })
+    }
+
+    /// Every routed channel's draft; refused where one cannot show it, before anything is signed.
+    async fn fitting(
+        &self,
+        dossier: &Dossier,
+        revision: &Revision,
+        content: &Content,
+        without: &[String],
+    ) -> Done<Vec<(ChannelNo, Draft)>> {
+        for name in without {
+            self.number(name)?;
+        }
+        let (drafts, findings) = self
+            .drafts(&dossier.item, revision, content, without)
+            .await?;
+        if !findings.is_empty() {
+            return Err(Trouble::Unfit(findings));
+        }
+        if drafts.is_empty() {
+            return Err(wrong(
+                "没有任何渠道可发。",
+                "no channel is left to publish on.",
+            ));
+        }
+        Ok(drafts)
     }
 
     /// What a channel would show of a revision: a whole HTML page, made without network.

@@ -229,48 +229,48 @@ impl Refusal {
                 format!("there is no channel {}", no.0),
             ),
             Self::Stale => Words::new(
-                "此条目刚刚被别人改动,请刷新后再试",
+                "此条目刚刚被别人改动，请刷新后再试",
                 "somebody changed it meanwhile; read it again and retry",
             ),
             Self::Illegal(illegal) => Words::new(
                 format!(
-                    "当前状态({})不能执行此操作({})",
+                    "当前状态（{}）不能执行此操作（{}）",
                     illegal.state, illegal.event
                 ),
                 format!("this cannot be done: {illegal}"),
             ),
             Self::KeyReused(id) => Words::new(
-                format!("此 Idempotency-Key 已用于信息 {id},但内容不同"),
+                format!("此 Idempotency-Key 已用于信息 {id}，但内容不同"),
                 format!("this Idempotency-Key belongs to item {id}, which has another body"),
             ),
             Self::NotApproved => Words::new(
-                "没有与此内容一致、范围为主动公开的签发,不能发出",
+                "没有与此内容一致、范围为主动公开的签发，不能发出",
                 "there is no approval of exactly this content with scope public",
             ),
             Self::OtherContent => Words::new(
-                "签发的内容与保存的内容不一致,请重新送签",
+                "签发的内容与保存的内容不一致，请重新送签",
                 "what is being signed is not what is stored; submit it for approval again",
             ),
             Self::OwnWork => Words::new(
-                "拟稿人不能签发自己的稿件,请由责任领导签发",
+                "拟稿人不能签发自己的稿件，请由责任领导签发",
                 "the drafter cannot approve their own item; another person must sign",
             ),
             Self::Superseded { latest } => Words::new(
-                format!("已有更新的第 {latest} 版,只能签发最新版"),
+                format!("已有更新的第 {latest} 版，只能签发最新版"),
                 format!("there is a newer revision {latest}; only the newest can be approved"),
             ),
             Self::Withdrawn => Words::new(
-                "此信息已撤下,不能再签发或修改;如需再次公开请重新提交",
+                "此信息已撤下，不能再签发或修改；如需再次公开请重新提交",
                 "this item was withdrawn; submit it anew to publish it again",
             ),
             Self::StillPublic => Words::new(
-                "此信息仍在公开渠道上,请先 lubu withdraw 再改变发布范围",
+                "此信息仍在公开渠道上，请先 lubu withdraw 再改变发布范围",
                 "this item is still public; withdraw it before its scope is narrowed",
             ),
             Self::Paused => Words::new("渠道已暂停", "the channel is paused"),
             Self::QuotaUsed { name, until } => Words::new(
                 format!(
-                    "平台配额 {name} 已用完,{} 恢复",
+                    "平台配额 {name} 已用完，{} 恢复",
                     until.format("%Y-%m-%d %H:%M UTC")
                 ),
                 format!(
@@ -279,12 +279,12 @@ impl Refusal {
                 ),
             ),
             Self::NeedsAnother { by } => Words::new(
-                format!("{by} 已核实平台上没有;再次发送须由另一人决定"),
+                format!("{by} 已核实平台上没有；再次发送须由另一人决定"),
                 format!("{by} said that it is not there; another person must order the next send"),
             ),
             Self::Ran => Words::new("本期已经执行过", "this period has run already"),
             Self::Damaged(what) => Words::new(
-                format!("记录({what})读不出来,请重启以重建状态库"),
+                format!("记录（{what}）读不出来，请重启以重建状态库"),
                 format!("a record ({what}) cannot be read; restart to rebuild the state"),
             ),
         }

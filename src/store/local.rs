@@ -122,7 +122,7 @@ impl Store for Local {
                 StoreError::Unavailable(Words::new(why.zh(), why.to_string()))
             }
             ActError::TooLarge(why) => {
-                StoreError::Unavailable(Words::new("一次改动太大,写不进日志", why.to_string()))
+                StoreError::Unavailable(Words::new("一次改动太大，写不进日志", why.to_string()))
             }
         })
     }
@@ -276,7 +276,7 @@ impl Store for Local {
         let words = match health {
             Health::Well => Words::new("正常", "well"),
             Health::Short(_) => {
-                Words::new("磁盘空间不足,暂停接收或发送", "the disk is nearly full")
+                Words::new("磁盘空间不足，暂停接收或发送", "the disk is nearly full")
             }
             Health::Stopped => Words::new("存储已停止", "the store has stopped"),
         };
@@ -297,7 +297,7 @@ impl Store for Local {
 
 fn blob_error(error: &BlobError) -> StoreError {
     StoreError::Unavailable(Words::new(
-        format!("文件存取失败:{error}"),
+        format!("文件存取失败：{error}"),
         format!("failed to {error}"),
     ))
 }

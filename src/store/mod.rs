@@ -41,7 +41,7 @@ impl StoreError {
             Self::Refused(refusal) => refusal.words(),
             Self::Unavailable(words) => words.clone(),
             Self::Unread(why) => Words::new(
-                format!("状态库读不出来:{why}"),
+                format!("状态库读不出来：{why}"),
                 format!("the state cannot be read: {why}"),
             ),
         }

@@ -143,7 +143,7 @@ pub(super) fn said_absent(d: &mut Delivery, by: String, now: Timestamp, policy: 
         code: None,
         request_id: None,
         words: Words::new(
-            format!("{}。如需再发,请由另一人执行 lubu retry", words.zh),
+            format!("{}。如需再发，请由另一人执行 lubu retry", words.zh),
             format!("{}; another person may order `lubu retry`", words.en),
         ),
     };

@@ -67,7 +67,7 @@ fn after_publish(d: &mut Delivery, seen: &Seen, now: Timestamp, policy: &Policy)
         Verdict::Several(ids) => {
             d.shown = true;
             let words = Words::new(
-                format!("平台上有 {} 条相同内容:{}", ids.len(), ids.join("、")),
+                format!("平台上有 {} 条相同内容：{}", ids.len(), ids.join("、")),
                 format!("{} public copies: {}", ids.len(), ids.join(", ")),
             );
             d.state = State::Held {
@@ -96,7 +96,7 @@ fn not_there(d: &mut Delivery, now: Timestamp, policy: &Policy) {
         } => to_unknown(
             d,
             Words::new(
-                "草稿已不在草稿箱,也没有看到发布,请核实",
+                "草稿已不在草稿箱，也没有看到发布，请核实",
                 "the draft is gone and nothing is seen published; please check",
             ),
             now,
@@ -119,7 +119,7 @@ fn after_withdraw(d: &mut Delivery, seen: &Seen, now: Timestamp, policy: &Policy
                 fate: Fate::Again { not_before: None },
                 code: None,
                 request_id: None,
-                words: Words::new("已要求撤下,但仍能看到", "withdrawn, but still to be seen"),
+                words: Words::new("已要求撤下，但仍能看到", "withdrawn, but still to be seen"),
             };
             back_off(d, told, None, now, policy, dice);
         }
@@ -192,7 +192,7 @@ pub(super) fn gone(d: &mut Delivery, now: Timestamp, policy: &Policy) {
             looks: 0,
             at: until,
             why: Some(Words::new(
-                "已撤下;此前有一次发送结果不明,稍后再核对一次",
+                "已撤下；此前有一次发送结果不明，稍后再核对一次",
                 "taken down; an earlier send is in doubt, so it is looked for once more",
             )),
         };
@@ -247,7 +247,7 @@ fn removed(d: &mut Delivery, by: RemovedBy) {
 
 fn differs() -> Words {
     Words::new(
-        "平台上的内容与签发的不一致,请核实",
+        "平台上的内容与签发的不一致，请核实",
         "what the platform shows is not what was signed; please check",
     )
 }

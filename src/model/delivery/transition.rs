@@ -200,7 +200,7 @@ pub(super) fn back_off(
 fn given_up(mut told: Told, tries: u32) -> Told {
     told.words = Words::new(
         format!(
-            "连续 {tries} 次未成功,已停止重试。最后一次:{}",
+            "连续 {tries} 次未成功，已停止重试。最后一次：{}",
             told.words.zh
         ),
         format!(
@@ -221,7 +221,7 @@ fn lost(d: &mut Delivery, now: Timestamp, policy: &Policy) -> Legal {
         code: None,
         request_id: None,
         words: Words::new(
-            "发送途中程序中断,结果不明",
+            "发送途中程序中断，结果不明",
             "the process ended while this was being sent; the outcome is unknown",
         ),
     };

@@ -101,7 +101,7 @@ pub(super) fn look_first(d: &mut Delivery, now: Timestamp, policy: &Policy) -> b
 
 fn pending(doubt: &Doubt, now: Timestamp, policy: &Policy) -> Unknown {
     let words = Words::new(
-        "此前一次发送的结果不明,先核实再继续",
+        "此前一次发送的结果不明，先核实再继续",
         "the outcome of an earlier run is unknown; it is looked for before anything goes on",
     );
     let mut unknown = Unknown::new(doubt.step.clone(), doubt.since, doubt.ended, words);
@@ -237,7 +237,7 @@ fn absent(d: &mut Delivery, mut unknown: Unknown, now: Timestamp, policy: &Polic
 fn several(d: &mut Delivery, ids: &[String], now: Timestamp) {
     let words = Words::new(
         format!(
-            "平台上有 {} 条相同内容({}),请人工选择保留哪一条",
+            "平台上有 {} 条相同内容（{}），请人工选择保留哪一条",
             ids.len(),
             ids.join("、")
         ),
@@ -284,7 +284,7 @@ fn known_absent() -> Told {
         code: None,
         request_id: None,
         words: Words::new(
-            "两次核对都确认平台上没有这一条;按此渠道的规则不自动补发,请决定是否 lubu retry",
+            "两次核对都确认平台上没有这一条；按此渠道的规则不自动补发，请决定是否 lubu retry",
             "two looks agree that it is not there; this channel does not repeat by itself, decide on `lubu retry`",
         ),
     }

@@ -148,7 +148,7 @@ impl Delivery {
             },
             State::Withdrawn => match &self.wanted {
                 Wanted::Nothing { by, reason } => Some(Words::new(
-                    format!("{by} 撤下:{reason}"),
+                    format!("{by} 撤下：{reason}"),
                     format!("withdrawn by {by}: {reason}"),
                 )),
                 Wanted::Revision(_) | Wanted::Keep { .. } => None,
@@ -167,16 +167,16 @@ fn due_reason(at: Timestamp, why: &Why, zone: Tz) -> Option<Words> {
         Why::Fresh | Why::Onward => None,
         Why::Failed(told) => Some(told.words.clone()),
         Why::Quota { name } => Some(Words::new(
-            format!("平台配额 {name} 已用完,{when} 恢复后继续"),
+            format!("平台配额 {name} 已用完，{when} 恢复后继续"),
             format!("the quota {name} is used up until {when}"),
         )),
         Why::Platform(words) => Some(words.clone()),
         Why::OtherUnknown => Some(Words::new(
-            "同一账号有一条结果不明,核实之前不再发新内容",
+            "同一账号有一条结果不明，核实之前不再发新内容",
             "another post of this account is unconfirmed; nothing new is sent before it is cleared up",
         )),
         Why::Absent => Some(Words::new(
-            "两次核对都没有找到,按渠道规则补发一次",
+            "两次核对都没有找到，按渠道规则补发一次",
             "two looks agree that it is not there; sent once more, as the channel allows",
         )),
         Why::Retried { by } => Some(Words::new(
@@ -203,7 +203,7 @@ fn hold_reason(why: &Hold, name: impl Fn(crate::ids::ChannelNo) -> String) -> Wo
         ),
         Hold::Differs(words) => words.clone(),
         Hold::Schedule(name) => Words::new(
-            format!("已签发,等待定期发布 {name}"),
+            format!("已签发，等待定期发布 {name}"),
             format!("approved; the schedule {name} releases it"),
         ),
     }

@@ -72,7 +72,7 @@ fn due(now: Timestamp) -> State {
 
 fn left(number: u32) -> Words {
     Words::new(
-        format!("按更正时的决定保留旧稿(新版为第 {number} 版)"),
+        format!("按更正时的决定保留旧稿（新版为第 {number} 版）"),
         format!("the old copy stays, as was decided with the correction (revision {number})"),
     )
 }
@@ -80,7 +80,7 @@ fn left(number: u32) -> Words {
 fn never_sent(reason: &str) -> State {
     State::Skipped {
         why: Words::new(
-            format!("发布前已撤下:{reason}"),
+            format!("发布前已撤下：{reason}"),
             format!("withdrawn before anything was sent: {reason}"),
         ),
     }
@@ -270,7 +270,7 @@ pub(super) fn rest(d: &mut Delivery, now: Timestamp, policy: &Policy) {
 
 fn retired() -> Words {
     Words::new(
-        "此渠道已不在配置中,请到平台上人工处理后用 lubu confirm 说明",
+        "此渠道已不在配置中，请到平台上人工处理后用 lubu confirm 说明",
         "this channel is no longer configured: act on the platform by hand, then say so with `lubu confirm`",
     )
 }

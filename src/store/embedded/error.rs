@@ -45,16 +45,16 @@ impl OpenError {
     pub fn zh(&self) -> String {
         match self {
             OpenError::Locked { pid: Some(pid) } => {
-                format!("数据目录正被另一个 lubu 使用(进程 {pid})。请先停止它。")
+                format!("数据目录正被另一个 lubu 使用（进程 {pid}）。请先停止它。")
             }
             OpenError::Locked { pid: None } => {
                 "数据目录正被另一个 lubu 使用。请先停止它。".to_owned()
             }
             OpenError::NewerFormat { found, known } => {
-                format!("数据格式为 {found},本版本最高支持 {known}。请安装更新的 lubu。")
+                format!("数据格式为 {found}，本版本最高支持 {known}。请安装更新的 lubu。")
             }
             OpenError::Damaged(damage) => format!(
-                "日志第 {} 段在第 {} 字节处损坏(序号 {}):{}。已停止发送,请从备份修复或接受缺口。",
+                "日志第 {} 段在第 {} 字节处损坏（序号 {}）:{}。已停止发送，请从备份修复或接受缺口。",
                 damage.segment,
                 damage.offset,
                 damage.sequence,
@@ -64,8 +64,8 @@ impl OpenError {
             OpenError::Identity(path) => {
                 format!("“{}”缺失或无法读取。请从备份恢复。", path.display())
             }
-            OpenError::State(why) => format!("状态库打不开:{why}。lubu 会自动重试。"),
-            OpenError::Io { path, source } => format!("无法读写“{}”:{source}。", path.display()),
+            OpenError::State(why) => format!("状态库打不开：{why}。lubu 会自动重试。"),
+            OpenError::Io { path, source } => format!("无法读写“{}”：{source}。", path.display()),
         }
     }
 
@@ -116,8 +116,8 @@ pub enum ActError<R> {
 impl Unavailable {
     pub fn zh(self) -> &'static str {
         match self {
-            Unavailable::DiskFull => "磁盘已满,暂不接收。",
-            Unavailable::Unwritable => "日志写不进去,暂不接收。",
+            Unavailable::DiskFull => "磁盘已满，暂不接收。",
+            Unavailable::Unwritable => "日志写不进去，暂不接收。",
             Unavailable::Stopped => "存储已关闭。",
         }
     }

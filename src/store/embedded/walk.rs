@@ -62,7 +62,7 @@ impl Flaw {
             ),
             Flaw::Frame => (
                 "bytes are damaged, and valid ones follow",
-                "此处字节损坏,其后仍有有效内容",
+                "此处字节损坏，其后仍有有效内容",
             ),
             Flaw::Chain => ("the hash chain is broken", "哈希链断裂"),
             Flaw::Entry => ("an entry cannot be read", "有记录无法读取"),

@@ -195,7 +195,7 @@ impl Desk<'_> {
 
 fn not_routed() -> Words {
     Words::new(
-        "新版不再发布到此渠道,旧稿保留",
+        "新版不再发布到此渠道，旧稿保留",
         "the new revision is not routed here; the old copy stays",
     )
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use chrono::Utc;
 use clap::{Args, Subcommand};
 use lubu::clock::Real;
-use lubu::config::{Config, Doing};
+use lubu::config::{Config, Doing, UNNAMED};
 use lubu::model::calendar;
 use lubu_channels::{Clock as _, Timestamp, UpdateBy, WithdrawBy};
 use serde_json::json;
@@ -39,6 +39,9 @@ impl ConfigCommand {
 
 fn explain(config: &Config, now: Timestamp) {
     println!("{}", config.office.name);
+    if config.office.name == UNNAMED {
+        println!("  注意：这是缺省名称，请在 [office] 的 name 里填写发布机构全称");
+    }
     println!("数据目录  {}", config.daemon.data.display());
     println!("套接字    {}", config.daemon.socket.display());
     match (&config.daemon.listen, &config.daemon.token) {

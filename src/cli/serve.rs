@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use lubu::config::UNNAMED;
 use lubu::{daemon, telemetry};
 
 use super::{Common, Done};
@@ -9,6 +10,9 @@ use super::{Common, Done};
 pub async fn run(common: &Common) -> Done {
     let config = common.load()?;
     telemetry::logs(config.daemon.log);
+    if config.office.name == UNNAMED {
+        tracing::warn!("[office] name is not set: pages will say {UNNAMED}");
+    }
     let daemon = daemon::start(config).await?;
     let door = daemon
         .address

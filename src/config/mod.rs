@@ -27,7 +27,7 @@ pub use channel::{ChannelConfig, Registry};
 pub use routing::Routing;
 pub use schedule::{Build, Cadence, Doing, ScheduleConfig, cron};
 pub use secrets::Secrets;
-pub use sections::{Daemon, Intake, LogFormat, Office};
+pub use sections::{Daemon, Intake, LogFormat, Office, UNNAMED};
 
 /// The defaults, commented: the user's template too.
 pub const DEFAULT: &str = include_str!("../../config/default.toml");

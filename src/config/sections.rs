@@ -33,6 +33,9 @@ pub enum LogFormat {
     Json,
 }
 
+/// The name that stands where an office has not given its own.
+pub const UNNAMED: &str = "发展和改革委员会";
+
 /// Who publishes.
 #[derive(Debug, Clone)]
 pub struct Office {

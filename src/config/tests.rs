@@ -167,12 +167,6 @@ fn a_value_that_cannot_be_is_told_at_its_line_with_what_to_write() {
             "LoadCredential",
         ),
         (
-            "name = \"云川市发展和改革委员会\"",
-            "",
-            "4 office.name",
-            "name",
-        ),
-        (
             "adapter = \"site\"",
             "adapter = \"fax\"",
             "9 channel[0].adapter",

@@ -3,7 +3,7 @@
 //! A crash
 //! 1. before the intent is answered: nothing was sent; the delivery is due as before;
 //! 2. after it and before the outcome is answered: the start finds the step open and calls the
-//!    outcome unknown ([`super::recover`]); what follows is decided by the step's effect;
+//!    outcome unknown (`engine::recover`); what follows is decided by the step's effect;
 //! 3. after the outcome is answered: the next step begins from the saved progress.
 //!
 //! Nothing is told to anyone before line 3. A look changes nothing on the platform: a crash in it

@@ -2,7 +2,7 @@
 //!
 //! One lane a channel, each a task of its own, so that one channel's trouble never slows another.
 //! A lane picks what is due and runs it through [`attempt`], whose order of lines is the recovery
-//! story; [`recover`] tells at the start what a dead process may have done. The engine keeps
+//! story; `recover` tells at the start what a dead process may have done. The engine keeps
 //! nothing that must survive: it rebuilds its queues from the store.
 
 pub mod attempt;

@@ -1,7 +1,7 @@
 //! A delivery (投递): what one channel should show of one item, and what it was seen to show.
 //!
 //! Approving, correcting and withdrawing only change `wanted`; the engine moves the copy towards
-//! it. Nothing but [`transition`] changes a state, and every refusal carries both the state and the
+//! it. Nothing but [`transition()`] changes a state, and every refusal carries both the state and the
 //! event. What is in flight is named by `job`, which stays as it was when its first intent went to
 //! disk: a newer `wanted` waits until the older outcome is known.
 

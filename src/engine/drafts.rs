@@ -96,7 +96,7 @@ impl Default for Shelf {
     fn default() -> Self {
         Self {
             kept: Mutex::default(),
-            most_bytes: 24 << 20,
+            most_bytes: 8 << 20,
         }
     }
 }

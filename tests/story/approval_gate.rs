@@ -85,3 +85,22 @@ async fn an_intent_for_a_draft_that_nobody_signed_is_refused_in_the_same_act() {
     let refused = house.store.act(forged).await.expect_err("refused");
     assert_eq!(refused, StoreError::Refused(Refusal::Stale));
 }
+
+#[tokio::test]
+async fn an_act_that_read_an_older_version_is_refused_and_changes_nothing() {
+    let (channel, _) = Scripted::new(Effect::Idempotent, |_| {});
+    let mut house = House::new(vec![Wired::new("site", channel)]).await;
+    let (item, revision) = house.submit("进展").await;
+    house.approve(&revision).await.expect("signed");
+    let live = house.until(item, "site", PublicState::Published).await;
+    let job = live.job.clone().expect("a job");
+    let late = Act::Intent {
+        id: live.id,
+        version: live.version - 1,
+        job: Box::new(job),
+        step: Step::new("send", Effect::Idempotent),
+    };
+    let refused = house.store.act(late).await.expect_err("refused");
+    assert_eq!(refused, StoreError::Refused(Refusal::Stale));
+    assert_eq!(house.delivery(item, "site").await, live);
+}

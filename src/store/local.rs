@@ -202,7 +202,7 @@ impl Store for Local {
             let key = keys::revision(id, number.unwrap_or(item.latest));
             let revision: Option<Revision> = get(reader, &key)?;
             let content = match &revision {
-                Some(revision) => bytes_of(reader, &blobs, &revision.hash)?,
+                Some(revision) => bytes_of(&blobs, &revision.hash)?,
                 None => None,
             };
             Ok(Some(Desk {
@@ -277,8 +277,22 @@ impl Store for Local {
     async fn blob(&self, hash: &str) -> Stored<Option<Arc<Vec<u8>>>> {
         let hash = hash.to_owned();
         let blobs = self.inner.blobs().clone();
-        self.read(move |reader| bytes_of(reader, &blobs, &hash))
-            .await
+        self.read(move |_| bytes_of(&blobs, &hash)).await
+    }
+
+    async fn drafts(&self, id: ItemId, revision: u32, hash: &str) -> Stored<Option<Arc<Vec<u8>>>> {
+        let hash = hash.to_owned();
+        let blobs = self.inner.blobs().clone();
+        self.read(move |reader| {
+            let key = keys::drafts(id, revision, &hash);
+            let Some(bytes) = get::<serde_bytes::ByteBuf>(reader, &key)? else {
+                return bytes_of(&blobs, &hash);
+            };
+            let bytes = bytes.into_vec();
+            let whole = blake3::hash(&bytes).to_hex().as_str() == hash;
+            Ok(whole.then(|| Arc::new(bytes)))
+        })
+        .await
     }
 
     fn standing(&self) -> Standing {
@@ -305,13 +319,8 @@ impl Store for Local {
     }
 }
 
-/// Bytes by their hash, checked against it: from the state where they are small, else from their file.
-fn bytes_of(reader: &Reader<'_>, blobs: &Blobs, hash: &str) -> Stored<Option<Arc<Vec<u8>>>> {
-    if let Some(bytes) = get::<serde_bytes::ByteBuf>(reader, &keys::inline(hash))? {
-        let bytes = bytes.into_vec();
-        let whole = blake3::hash(&bytes).to_hex().as_str() == hash;
-        return Ok(whole.then(|| Arc::new(bytes)));
-    }
+/// Bytes by their hash, checked against it.
+fn bytes_of(blobs: &Blobs, hash: &str) -> Stored<Option<Arc<Vec<u8>>>> {
     let Ok(hash) = BlobHash::from_str(hash) else {
         return Ok(None);
     };

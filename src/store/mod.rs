@@ -129,6 +129,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The bytes, checked against their hash.
     async fn blob(&self, hash: &str) -> Stored<Option<Arc<Vec<u8>>>>;
 
+    /// The packed drafts that an approval of this revision named, checked against their hash.
+    async fn drafts(&self, id: ItemId, revision: u32, hash: &str) -> Stored<Option<Arc<Vec<u8>>>>;
+
     fn standing(&self) -> Standing;
 
     /// Finishes what waits, makes a checkpoint and lets go of the folder.

@@ -248,8 +248,11 @@ impl Store for Local {
 
     async fn put_blob(&self, bytes: Vec<u8>) -> Stored<String> {
         let put = self.inner.blobs().put(bytes).await;
-        put.map(|pin| pin.hash().to_string())
-            .map_err(|error| blob_error(&error))
+        let pin = put.map_err(|error| blob_error(&error))?;
+        let hash = pin.hash().to_string();
+        // The act that names it comes later, from whoever asked.
+        self.inner.lend(pin);
+        Ok(hash)
     }
 
     async fn blob(&self, hash: &str) -> Stored<Option<Arc<Vec<u8>>>> {

@@ -106,7 +106,7 @@ pub(super) enum Standing {
 /// Reads who we are; a folder without a journal gets a new identity. Says whether it stands where it was made.
 pub(super) fn establish(options: &Options) -> Result<(Identity, Standing), OpenError> {
     let data = &options.folder;
-    for name in ["journal", "blobs", "aside"] {
+    for name in ["journal", "base", "blobs", "aside"] {
         make_folder(&data.join(name))?;
     }
     let machine = (options.machine_id)().map_or_else(String::new, |id| machine_hash(&id));

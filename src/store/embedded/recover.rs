@@ -12,11 +12,13 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::base::{self, BadBase};
 use super::checkpoint::{self, Checkpoint};
 use super::disk::{Disk, is_full};
 use super::error::OpenError;
 use super::identity::{self, Identity, Lock, Standing};
 use super::journal::{AppendError, Ground, Journal};
+use super::merge;
 use super::options::Options;
 use super::room::Ballast;
 use super::segment;
@@ -64,6 +66,10 @@ pub struct Opened {
     pub rebuilt: Option<Rebuilt>,
     /// Entries applied to the state.
     pub replayed: u64,
+    /// The base that a rebuild began at.
+    pub base: Option<u64>,
+    /// Bases that could not be used: an alarm, since the one before, or the whole journal, was.
+    pub bad_bases: Vec<BadBase>,
     pub cut: Option<Cut>,
     /// The folder was copied or went back in time: nothing may be sent until a person adopts it.
     pub restored_copy: bool,
@@ -120,7 +126,9 @@ pub(super) fn open(options: &Options) -> Result<Recovered, OpenError> {
         checkpoint.as_ref(),
         head.as_ref().ok().and_then(Option::as_ref),
     );
-    let end = walk::find_end(&opening.ground.folder, opening.ground.store, known)
+    merge::sweep(data, &options.disk).map_err(OpenError::io(data))?;
+    let covered = base::covered(data).map_err(OpenError::io(data))?;
+    let end = walk::find_end(&opening.ground.folder, opening.ground.store, known, covered)
         .map_err(OpenError::walk(&opening.ground.folder))?;
     let mut journal = opening.settle_end(&end, known)?;
     let doubt = if corrupt {

@@ -115,6 +115,15 @@ impl State {
         self.db.apply_batch(batch).map_err(sort)
     }
 
+    /// Records in key order, without `head`.
+    pub(super) fn fill(&self, records: Vec<(Vec<u8>, Vec<u8>)>) -> Result<(), StateError> {
+        let mut batch = sled::Batch::default();
+        for (key, value) in records {
+            batch.insert(key, value);
+        }
+        self.db.apply_batch(batch).map_err(sort)
+    }
+
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Value>, ReadError> {
         let found = self
             .db

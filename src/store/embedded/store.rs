@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -11,16 +11,17 @@ use std::thread::{self, JoinHandle};
 use thiserror::Error;
 use tokio::sync::{Semaphore, oneshot};
 
-use super::blobs::Blobs;
+use super::blobs::{Blobs, Pin};
+use super::care::{Care, Chore, Deed, Limits};
 use super::checkpoint;
 use super::disk::Disk;
 use super::domain::Domain;
-use super::error::{ActError, OpenError, Unavailable};
+use super::error::{ActError, CareError, OpenError, Unavailable};
 use super::fatal::{self, Fatal};
 use super::identity::Lock;
 use super::inbox::{Answer, Inbox, Job};
 use super::keeper::{Keeper, Last, Marks, Work};
-use super::options::Options;
+use super::options::{Clock, Options};
 use super::reader::Reader;
 use super::recover::{self, Opened, Recovered};
 use super::room::Room;
@@ -48,6 +49,10 @@ struct Inner<D: Domain> {
     disk: Disk,
     data: PathBuf,
     keeper: Sender<Work>,
+    care: Sender<Chore>,
+    /// Tells a chore under way to leave off.
+    stop: Arc<AtomicBool>,
+    clock: Clock,
     threads: Mutex<Option<Threads>>,
 }
 
@@ -55,6 +60,7 @@ struct Inner<D: Domain> {
 struct Threads {
     writer: JoinHandle<()>,
     keeper: JoinHandle<()>,
+    care: JoinHandle<()>,
     watch: (Sender<()>, JoinHandle<()>),
     lock: Lock,
 }
@@ -184,6 +190,28 @@ impl<D: Domain> Store<D> {
         }
     }
 
+    /// Does a chore now and waits for it. What is due is done without being asked.
+    pub fn care_blocking(&self, deed: Deed) -> Result<u64, CareError> {
+        let (done, wait) = channel();
+        let told = self.inner.care.send(Chore::Do(deed, done));
+        told.map_err(|_| CareError::Stopped)?;
+        wait.recv().map_err(|_| CareError::Stopped)?
+    }
+
+    /// Does whatever is due now, and waits for it.
+    pub fn look_blocking(&self) {
+        let (done, wait) = channel();
+        if self.inner.care.send(Chore::LookNow(done)).is_ok() {
+            // Nothing is ever sent: the sender is dropped.
+            let _ = wait.recv();
+        }
+    }
+
+    /// Keeps a blob from being collected until a record that names it has been seen.
+    pub fn lend(&self, pin: Pin) {
+        self.inner.blobs.lend(pin, (self.inner.clock)());
+    }
+
     /// A record in the state has a wrong checksum: the next start rebuilds it, and that is now.
     pub fn distrust(&self, why: &str) {
         drop(checkpoint::remove(&self.inner.data, &self.inner.disk));
@@ -251,17 +279,21 @@ impl<D: Domain> Inner<D> {
         let Some(Threads {
             writer,
             keeper,
+            care,
             watch: (stop, watch),
             lock,
         }) = threads
         else {
             return;
         };
+        self.stop.store(true, Ordering::Relaxed);
         self.inbox.close();
         // A thread that panicked has raised its own alarm.
         drop(writer.join());
         drop(self.keeper.send(Work::Stop(last)));
         drop(keeper.join());
+        drop(self.care.send(Chore::Stop));
+        drop(care.join());
         drop(stop);
         drop(watch.join());
         drop(lock);
@@ -301,16 +333,42 @@ fn start<D: Domain>(options: &Options, domain: D, found: Recovered) -> io::Resul
         fatal: Arc::clone(&fatal),
     }
     .start()?;
+    let inbox = Arc::new(Inbox::new());
+    let stop = Arc::new(AtomicBool::new(false));
+    let door = {
+        let inbox = Arc::clone(&inbox);
+        Box::new(move |own| inbox.put_own(own))
+    };
+    let now_ms = (options.clock)();
+    let (tell_care, care) = Care {
+        data: data.clone(),
+        disk: disk.clone(),
+        state: found.state.clone(),
+        blobs: blobs.clone(),
+        names: D::names,
+        identity: found.identity,
+        clock: Arc::clone(&options.clock),
+        suspect: Arc::clone(&options.clock_suspect),
+        limits: Limits::of(options),
+        door,
+        fatal: Arc::clone(&fatal),
+        stop: Arc::clone(&stop),
+        hands: Arc::default(),
+        closed: open_segment.saturating_sub(1),
+        looked_ms: now_ms,
+        collected_ms: now_ms,
+    }
+    .start()?;
     // What a process before us closed and did not come to compress.
     for number in recover::uncompressed(&data.join("journal"), open_segment, &disk)? {
-        drop(tell.send(Work::Compress(number)));
+        drop(tell_care.send(Chore::Closed(number)));
     }
-    let inbox = Arc::new(Inbox::new());
     let ties = Ties {
         inbox: Arc::clone(&inbox),
         marks: Arc::clone(&marks),
         gauges: Arc::clone(&gauges),
         keeper: tell.clone(),
+        care: tell_care.clone(),
         fatal: Arc::clone(&fatal),
     };
     let state = found.state.clone();
@@ -330,6 +388,7 @@ fn start<D: Domain>(options: &Options, domain: D, found: Recovered) -> io::Resul
     let threads = Mutex::new(Some(Threads {
         writer,
         keeper,
+        care,
         watch,
         lock: found.lock,
     }));
@@ -345,6 +404,9 @@ fn start<D: Domain>(options: &Options, domain: D, found: Recovered) -> io::Resul
         disk,
         data,
         keeper: tell,
+        care: tell_care,
+        stop,
+        clock: Arc::clone(&options.clock),
         threads,
     })
 }

@@ -167,11 +167,11 @@ fn leftover(bytes: &[u8], from: usize) -> Vec<u8> {
     rest[..end].to_vec()
 }
 
-/// Numbers run from 1 without a hole. (A base will let them begin later.)
-fn whole_row(listed: &BTreeMap<u64, Forms>) -> Result<(), WalkError> {
-    let hole = (1_u64..)
-        .zip(listed.keys())
-        .find(|(number, found)| number != *found);
+/// Numbers run without a hole from the first segment that no base covers.
+fn whole_row(listed: &BTreeMap<u64, Forms>, covered: u64) -> Result<(), WalkError> {
+    let hole = (covered + 1..)
+        .zip(listed.range(covered + 1..))
+        .find(|(number, (found, _))| number != *found);
     match hole {
         Some((number, _)) => {
             let before = Place {
@@ -184,11 +184,17 @@ fn whole_row(listed: &BTreeMap<u64, Forms>) -> Result<(), WalkError> {
     }
 }
 
-/// Finds the end. `known` is the highest sequence that checkpoint and state speak of: it must not be cut.
-pub(super) fn find_end(journal: &Path, store: Uuid, known: u64) -> Result<End, WalkError> {
+/// Finds the end. `known` is the highest sequence that checkpoint and state speak of: it must not be cut. What a base
+/// covers, up to segment `covered`, is not needed for that.
+pub(super) fn find_end(
+    journal: &Path,
+    store: Uuid,
+    known: u64,
+    covered: u64,
+) -> Result<End, WalkError> {
     let mut spares = Vec::new();
     let listed = segment::list(journal)?;
-    whole_row(&listed)?;
+    whole_row(&listed, covered)?;
     for &number in listed.keys().rev() {
         let loaded = segment::load(journal, number)?;
         let key = Key::of(loaded.header.map_or(store, |header| header.store));
@@ -249,11 +255,8 @@ pub(super) fn find_end(journal: &Path, store: Uuid, known: u64) -> Result<End, W
 }
 
 /// Where a walk begins: the first file there is, or the one that holds a given sequence.
-pub(super) fn start_for(journal: &Path, end: &End, after: u64) -> io::Result<u64> {
-    let Some(last) = &end.last else {
-        return Ok(1);
-    };
-    for number in (1..=last.header.number).rev() {
+pub(super) fn start_for(journal: &Path, until: Option<Until>, after: u64) -> io::Result<u64> {
+    for number in (1..=until.map_or(0, |until| until.segment)).rev() {
         match segment::load_header(journal, number) {
             Ok(Some(header)) if header.first <= after => return Ok(number),
             Ok(_) => {}
@@ -265,6 +268,23 @@ pub(super) fn start_for(journal: &Path, end: &End, after: u64) -> io::Result<u64
     Ok(1)
 }
 
+/// How far a walk goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Until {
+    pub(super) segment: u64,
+    pub(super) sequence: u64,
+}
+
+impl End {
+    /// `None` in a journal without any frame.
+    pub(super) fn until(&self) -> Option<Until> {
+        self.last.as_ref().map(|last| Until {
+            segment: last.header.number,
+            sequence: self.position.sequence,
+        })
+    }
+}
+
 /// A place in the journal, for who is told of an entry.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
@@ -272,20 +292,20 @@ pub(super) struct Place {
     pub(super) offset: u64,
 }
 
-/// Passes every entry from the beginning of segment `from` to `end`.
+/// Passes every entry from the beginning of segment `from` to `until`.
 ///
 /// Before the end every byte must be valid: whatever is not, is damage.
 pub(super) fn walk<E: From<WalkError>>(
     journal: &Path,
     from: u64,
-    end: &End,
+    until: Option<Until>,
     visit: &mut dyn FnMut(&Entry<'_>, Place) -> Result<(), E>,
 ) -> Result<(), E> {
-    let Some(last) = &end.last else {
+    let Some(until) = until else {
         return Ok(());
     };
     let mut before: Option<(Position, Place)> = None;
-    for number in from..=last.header.number {
+    for number in from..=until.segment {
         let (loaded, header) = enter(journal, number, before)?;
         let mut relay = |entry: &Entry<'_>, offset: usize| {
             visit(
@@ -301,9 +321,9 @@ pub(super) fn walk<E: From<WalkError>>(
             segment: number,
             offset: stop.offset as u64,
         };
-        let is_last = number == last.header.number;
+        let is_last = number == until.segment;
         let whole = if is_last {
-            stop.position.sequence >= end.position.sequence
+            stop.position.sequence >= until.sequence
         } else {
             stop.last_frame.is_some() && leftover(&loaded.bytes, stop.offset).is_empty()
         };
@@ -319,6 +339,35 @@ pub(super) fn walk<E: From<WalkError>>(
         before = Some((stop.position, place));
     }
     Ok(())
+}
+
+/// Passes every entry behind `base` up to `until`; without a base, every entry there is. Says whether the
+/// journal agrees with the base: nothing is passed from one that does not.
+///
+/// Begins at the first segment that is needed: what lies before the base may be damaged or gone.
+pub(super) fn walk_behind<E: From<WalkError> + From<io::Error>>(
+    journal: &Path,
+    base: Option<Position>,
+    until: Option<Until>,
+    visit: &mut dyn FnMut(&Entry<'_>, Place) -> Result<(), E>,
+) -> Result<bool, E> {
+    let Some(base) = base.filter(|base| base.sequence > 0) else {
+        return walk(journal, 1, until, visit).map(|()| true);
+    };
+    let from = start_for(journal, until, base.sequence + 1)?;
+    let begins = segment::load_header(journal, from).ok().flatten();
+    let mut agrees = begins.is_some_and(|header| header.continues() == base);
+    walk(journal, from, until, &mut |entry, place| {
+        if entry.sequence == base.sequence {
+            agrees = entry.chain == base.chain;
+        }
+        if entry.sequence > base.sequence && agrees {
+            visit(entry, place)
+        } else {
+            Ok(())
+        }
+    })?;
+    Ok(agrees)
 }
 
 /// Loads a segment and checks that it continues what was read before it; the very first begins at nothing.

@@ -25,7 +25,7 @@ pub struct Local {
 }
 
 impl Local {
-    /// Opens or makes the data folder. Blocks.
+    /// Opens or makes the data folder; one whose journal is damaged only for reading, which `Opened` says. Blocks.
     pub fn open(
         folder: &Path,
         clock: Arc<dyn Clock>,
@@ -40,7 +40,11 @@ impl Local {
 
     /// The same with every option.
     pub fn open_with(options: &Options, rules: Rules) -> Result<(Self, Opened), OpenError> {
-        let (inner, opened) = super::embedded::Store::open(options, Office::new(rules))?;
+        let opened = super::embedded::Store::open(options, Office::new(rules));
+        let (inner, opened) = match opened {
+            Err(OpenError::Damaged(damage)) => super::embedded::Store::open_shut(options, damage)?,
+            other => other?,
+        };
         Ok((Self { inner }, opened))
     }
 
@@ -281,6 +285,13 @@ impl Store for Local {
             Health::Short(_) => {
                 Words::new("磁盘空间不足，暂停接收或发送", "the disk is nearly full")
             }
+            Health::Damaged => self.inner.damage().map_or_else(
+                || Words::new("日志损坏", "the journal is damaged"),
+                |damage| {
+                    let damaged = OpenError::Damaged(damage.clone());
+                    Words::new(damaged.zh(), format!("failed to {damaged}"))
+                },
+            ),
             Health::Stopped => Words::new("存储已停止", "the store has stopped"),
         };
         let status = self.inner.status().ok();

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::checkpoint;
 use super::domain::{Header, Stamp};
 use super::frame::Chain;
+use super::gap::{Gap, Trail};
 use super::own;
 use super::segment;
 use super::walk::{self, Damage, End, Flaw, Place, WalkError};
@@ -101,7 +102,13 @@ fn pass(
     let journal = data.join("journal");
     // Read before the end is looked for: it can only have been passed since.
     let known = checkpoint::read(data)?.map_or(0, |found| found.head.sequence);
-    let end = steady_end(&journal, store_id(data)?, known)?;
+    let id = identity(data)?;
+    let trail = Trail {
+        folder: &journal,
+        store: id.store,
+        gaps: &id.gaps,
+    };
+    let end = steady_end(trail, known)?;
     if end.position.sequence < known {
         let last = end.last.as_ref();
         let segment = last.map_or(1, |last| last.header.number);
@@ -121,7 +128,7 @@ fn pass(
     };
     // What an entry of the journal says was removed for its age; whatever else is missing was taken.
     let mut retired = 0;
-    let walked = walk::walk(&journal, first, end.until(), &mut |entry, place| {
+    let walked = walk::walk(trail, first, end.until(), &mut |entry, place| {
         let Some((stamp, header)) = entry.header() else {
             return Err(place.damaged(entry.sequence, Flaw::Entry).into());
         };
@@ -156,11 +163,12 @@ fn retired_through(header: &Header) -> u64 {
 }
 
 /// The end, looked for again as long as the place of the damage moves on.
-fn steady_end(journal: &Path, store: Uuid, known: u64) -> Result<End, WalkError> {
+fn steady_end(trail: Trail<'_>, known: u64) -> Result<End, WalkError> {
     let mut before: Option<Damage> = None;
     loop {
-        let lowest = segment::list(journal)?.into_keys().next().unwrap_or(1);
-        match walk::find_end(journal, store, known, lowest - 1) {
+        let listed = segment::list(trail.folder)?;
+        let lowest = listed.into_keys().next().unwrap_or(1);
+        match walk::find_end(trail, known, lowest - 1) {
             Err(WalkError::Damaged(damage)) if before.as_ref() != Some(&damage) => {
                 before = Some(damage);
             }
@@ -172,13 +180,16 @@ fn steady_end(journal: &Path, store: Uuid, known: u64) -> Result<End, WalkError>
     }
 }
 
-fn store_id(data: &Path) -> io::Result<Uuid> {
-    #[derive(Deserialize)]
-    struct Id {
-        store: Uuid,
-    }
+/// Who wrote the journal, and what of it is known to be missing.
+#[derive(Deserialize)]
+struct Id {
+    store: Uuid,
+    #[serde(default)]
+    gaps: Vec<Gap>,
+}
+
+fn identity(data: &Path) -> io::Result<Id> {
     let text = fs::read_to_string(data.join("store.toml"))?;
-    toml::from_str::<Id>(&text)
-        .map(|id| id.store)
+    toml::from_str(&text)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "store.toml cannot be read"))
 }

@@ -21,6 +21,7 @@ use super::disk::Disk;
 use super::domain::{NamesOf, Stamp};
 use super::error::{CareError, Unavailable};
 use super::fatal::Fatal;
+use super::gap::Trail;
 use super::identity::Identity;
 use super::merge::Merge;
 use super::options::{Clock, Options, Suspect};
@@ -257,6 +258,7 @@ impl Care {
             data: &self.data,
             disk: &self.disk,
             store: self.identity.store,
+            gaps: &self.identity.gaps,
             run_bytes: self.limits.run_bytes,
             stopped: &|| self.stopped(),
         };
@@ -290,11 +292,18 @@ impl Care {
         };
         let through = base::head(&self.data, second)?.through;
         let forms = segment::list(&journal)?;
+        let trail = Trail {
+            folder: &journal,
+            store: self.identity.store,
+            gaps: &self.identity.gaps,
+        };
         let mut wanted = Vec::new();
         for &number in forms.range(..=through).rev().map(|(number, _)| number) {
             // They were stripped from the oldest on: below one that was, all were.
             match segment::load_header(&journal, number)? {
                 Some(header) if header.stripped => break,
+                // Its gap is named by a place in the file as it is.
+                _ if trail.touches(number) => {}
                 _ => wanted.push(number),
             }
         }

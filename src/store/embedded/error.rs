@@ -127,6 +127,10 @@ pub enum Unavailable {
     DiskFull,
     #[error("the journal cannot be written")]
     Unwritable,
+    #[error(
+        "the journal is damaged: reading goes on, nothing is written or sent until it is repaired from a backup or `lubu store accept-gap` is run"
+    )]
+    Damaged,
     #[error("the store is closed")]
     Stopped,
 }
@@ -149,6 +153,9 @@ impl Unavailable {
         match self {
             Unavailable::DiskFull => "磁盘已满，暂不接收。",
             Unavailable::Unwritable => "日志写不进去，暂不接收。",
+            Unavailable::Damaged => {
+                "日志损坏：可以查看，不能写入或发送。请从备份修复，或运行 lubu store accept-gap 接受缺口。"
+            }
             Unavailable::Stopped => "存储已关闭。",
         }
     }

@@ -367,6 +367,11 @@ pub(super) fn read<'a>(bytes: &'a [u8], at: usize, key: &Key) -> Result<Frame<'a
 }
 
 impl<'a> Frame<'a> {
+    /// The chain hash that it says came before it.
+    pub(super) fn before(&self) -> Chain {
+        self.before
+    }
+
     /// Its entries, if they follow the chain hash before them and lie as they should.
     pub(super) fn entries(&self, before: Chain) -> Result<Vec<Entry<'a>>, Invalid> {
         if before != self.before {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::disk::{Disk, DiskFile, Step};
 use super::frame::{Group, Key};
+use super::gap::{Gap, Trail};
 use super::segment::{FIRST_FRAME, FORMAT, SegmentHeader, plain_path};
 use super::walk::Position;
 
@@ -32,6 +33,17 @@ pub(super) struct Ground {
     pub(super) folder: PathBuf,
     pub(super) store: Uuid,
     pub(super) segment_bytes: u64,
+    pub(super) gaps: Vec<Gap>,
+}
+
+impl Ground {
+    pub(super) fn trail(&self) -> Trail<'_> {
+        Trail {
+            folder: &self.folder,
+            store: self.store,
+            gaps: &self.gaps,
+        }
+    }
 }
 
 /// The segment that is written to.

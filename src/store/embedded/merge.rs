@@ -17,6 +17,7 @@ use super::base::{self, Base, BaseHead};
 use super::disk::Disk;
 use super::domain::Change;
 use super::frame::{Entry, Key};
+use super::gap::{Gap, Trail};
 use super::segment::FORMAT;
 use super::sorted::{self, SortedReader, SortedWriter, Written};
 use super::walk::{self, Flaw, Place, Position, Until};
@@ -31,6 +32,7 @@ pub(super) struct Merge<'a> {
     pub(super) data: &'a Path,
     pub(super) disk: &'a Disk,
     pub(super) store: uuid::Uuid,
+    pub(super) gaps: &'a [Gap],
     /// Changes gathered before they are written out.
     pub(super) run_bytes: usize,
     /// Asked between blocks; a merge that is stopped leaves nothing.
@@ -133,8 +135,13 @@ impl Merge<'_> {
         };
         let base = before.map(|base| base.head.position);
         let journal = self.data.join("journal");
+        let trail = Trail {
+            folder: &journal,
+            store: self.store,
+            gaps: self.gaps,
+        };
         let mut last = base;
-        let agrees = walk::walk_behind(&journal, base, Some(until), &mut |entry, place| {
+        let agrees = walk::walk_behind(trail, base, Some(until), &mut |entry, place| {
             last = Some(Position {
                 sequence: entry.sequence,
                 chain: entry.chain,

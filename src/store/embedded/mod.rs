@@ -8,9 +8,10 @@
 //! One writer thread decides and writes (`writer`); reads go through a small blocking pool, because
 //! sled's flush holds a lock that readers can meet.
 //!
-//! In reading order: `domain record disk frame segment walk journal state view reader checkpoint identity room
+//! In reading order: `domain record disk frame segment gap walk journal state view reader checkpoint identity room
 //! recover
-//! ending sorted base replay inbox writer own keeper watch fatal blobs pack merge strip collect care audit`.
+//! ending sorted base replay inbox writer own keeper watch fatal blobs pack merge strip collect care audit
+//! repair`.
 
 mod base;
 mod blobs;
@@ -23,6 +24,7 @@ mod ending;
 mod error;
 mod fatal;
 mod frame;
+mod gap;
 mod identity;
 mod inbox;
 mod journal;
@@ -33,6 +35,7 @@ mod own;
 mod pack;
 mod reader;
 mod recover;
+mod repair;
 mod replay;
 mod room;
 mod segment;
@@ -59,9 +62,11 @@ pub use disk::{Disk, Gate, Op, Step, Verdict};
 pub use domain::{Change, Class, Decision, Domain, Header, ReadBlob, Stamp, Unnamed};
 pub use error::{ActError, CareError, OpenError, Unavailable};
 pub use frame::{Chain, MAX_HEADER, MAX_KEY, MAX_REDO, MAX_VALUE, Misfit};
+pub use gap::{Gap, Landing};
 pub use options::{Chance, Clock, IdSource, OnFatal, OnProgress, Options, Progress, Suspect};
 pub use reader::{Order, Reader, Scan};
 pub use recover::{Cut, Opened, Rebuilt};
+pub use repair::accept_gap;
 pub use room::Room;
 pub use segment::FORMAT;
 pub use state::ReadError;

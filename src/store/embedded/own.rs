@@ -8,6 +8,8 @@ use tokio::sync::oneshot;
 
 use super::domain::{Change, Domain, Header, Stamp};
 use super::error::Unavailable;
+use super::identity::Pending;
+use super::record;
 use super::walk::Position;
 use super::writer::{End, Writer};
 
@@ -52,6 +54,28 @@ pub(super) enum Own {
 pub(super) struct Note {
     pub(super) header: Header,
     pub(super) changes: Vec<Change>,
+}
+
+impl Note {
+    /// Who and what stand in the header; the reason, which may name persons, in a record that can be erased.
+    pub(super) fn from_pending(pending: &Pending) -> Self {
+        let key = [
+            &b"\0note/"[..],
+            pending.what.as_bytes(),
+            b"/",
+            pending.outcome.as_bytes(),
+        ];
+        let key = key.concat();
+        let reason = (&pending.by, &pending.reason);
+        let value = record::encode(&reason).unwrap_or_default();
+        Self {
+            header: Header {
+                who: pending.by.clone(),
+                ..header(&pending.what, pending.outcome.clone())
+            },
+            changes: vec![Change::Put { key, value }],
+        }
+    }
 }
 
 impl From<Header> for Note {

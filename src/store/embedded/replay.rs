@@ -11,10 +11,10 @@ use super::error::OpenError;
 use super::frame::{Chain, Entry};
 use super::options::{Options, Progress};
 use super::recover::{Opening, Rebuilt, remove_tree};
-use super::segment::FORMAT;
+use super::segment::{self, FORMAT};
 use super::state::{self, Head, State, StateError};
 use super::view::Overlay;
-use super::walk::{self, End, Flaw, Place, Position, WalkError};
+use super::walk::{self, End, Flaw, Place, Position, Until, WalkError};
 
 /// Keys applied to sled at once.
 const BATCH: usize = 2048;
@@ -34,9 +34,9 @@ impl Opening<'_> {
             .map_err(OpenError::io(&self.ground.folder))?;
         // Before the first entry there is nothing to agree on.
         let mut agrees = head.sequence == 0;
-        let mut replay = Replay::new(&state, self, end);
+        let mut replay = Replay::new(&state, self, end.position.sequence);
         let walked = walk::walk(
-            &self.ground.folder,
+            self.ground.trail(),
             from,
             end.until(),
             &mut |entry, place| {
@@ -140,12 +140,12 @@ impl Opening<'_> {
 
     /// Base and entries into an empty state; `false` if the journal does not follow the base.
     fn fill(&mut self, state: &State, base: Option<&Base>, end: &End) -> Result<bool, OpenError> {
-        let mut replay = Replay::new(state, self, end);
-        let folder = &self.ground.folder;
+        let mut replay = Replay::new(state, self, end.position.sequence);
+        let trail = self.ground.trail();
         let position = base.map(|base| base.head.position);
         let filled = base.map_or(Ok(()), |base| replay.base(base));
         let walked = filled.and_then(|()| {
-            walk::walk_behind(folder, position, end.until(), &mut |entry, place| {
+            walk::walk_behind(trail, position, end.until(), &mut |entry, place| {
                 replay.entry(entry, place)
             })
         });
@@ -159,6 +159,39 @@ impl Opening<'_> {
         self.replayed(done.map(|_| ()), failed)?;
         self.opened.replayed = count;
         Ok(agrees)
+    }
+
+    /// Base and entries as far as they can be read, into an empty state. For reading only.
+    pub(super) fn fill_readable(&mut self, state: &State) -> Result<(), OpenError> {
+        let folder = self.ground.folder.clone();
+        let last = segment::list(&folder).map_err(OpenError::io(&folder))?;
+        let until = last.keys().next_back().map(|&segment| Until {
+            segment,
+            sequence: u64::MAX,
+        });
+        let found = base::newest(self.data(), u64::MAX, |head| {
+            head.format == FORMAT && self.identity.knows(head.store)
+        });
+        let (base, _) = found.map_err(OpenError::io(&folder))?;
+        let mut replay = Replay::new(state, self, u64::MAX);
+        let filled = base.as_ref().map_or(Ok(()), |base| replay.base(base));
+        let position = base.map(|base| base.head.position);
+        let walked = filled.and_then(|()| {
+            walk::walk_behind(self.ground.trail(), position, until, &mut |entry, place| {
+                replay.entry(entry, place)
+            })
+        });
+        let done = match walked {
+            // Read up to here; that is what was asked for.
+            Ok(_) | Err(WalkError::Damaged(_)) => replay.apply(),
+            Err(error) => Err(error),
+        };
+        let failed = replay.failed.take();
+        drop(replay);
+        match failed {
+            Some(failed) => Err(Self::state_failed(failed)),
+            None => done.map_err(OpenError::walk(&folder)),
+        }
     }
 
     fn replayed(
@@ -192,12 +225,12 @@ struct Replay<'a> {
 }
 
 impl<'a> Replay<'a> {
-    fn new(state: &'a State, opening: &Opening<'a>, end: &End) -> Self {
+    fn new(state: &'a State, opening: &Opening<'a>, end: u64) -> Self {
         Self {
             state,
             options: opening.options,
             store: opening.ground.store,
-            end: end.position.sequence,
+            end,
             overlay: Overlay::default(),
             last: Position {
                 sequence: 0,

@@ -18,15 +18,18 @@ use super::disk::Disk;
 use super::domain::Domain;
 use super::error::{ActError, CareError, OpenError, Unavailable};
 use super::fatal::{self, Fatal};
-use super::identity::Lock;
+use super::frame::Chain;
+use super::identity::{self, Identity, Lock};
 use super::inbox::{Answer, Inbox, Job};
 use super::keeper::{Keeper, Last, Marks, Work};
 use super::options::{Clock, Options};
+use super::own::{Note, Own};
 use super::reader::Reader;
-use super::recover::{self, Opened, Recovered};
+use super::recover::{self, Opened, Recovered, Shut};
 use super::room::Room;
 use super::segment;
 use super::state::{Head, ReadError, State};
+use super::walk::Damage;
 use super::watch;
 use super::writer::{Gauges, Ties, Writer};
 
@@ -54,6 +57,8 @@ struct Inner<D: Domain> {
     stop: Arc<AtomicBool>,
     clock: Clock,
     threads: Mutex<Option<Threads>>,
+    /// Why nothing can be written, and the lock that is held all the same.
+    shut: Option<(Damage, Lock)>,
 }
 
 /// What runs beside, and what must outlive it.
@@ -71,6 +76,8 @@ pub enum Health {
     Well,
     /// Room is short; see [`Room::admits`].
     Short(Room),
+    /// The journal is damaged: reading goes on, nothing else.
+    Damaged,
     /// Closed, or ended by a failure.
     Stopped,
 }
@@ -115,14 +122,33 @@ impl<D: Domain> Store<D> {
     /// Opens the data folder. Blocks, and can take as long as a rebuild does.
     pub fn open(options: &Options, domain: D) -> Result<(Self, Opened), OpenError> {
         let recovered = recover::open(options)?;
-        let opened = recovered.opened.clone();
+        let (opened, identity) = (recovered.opened.clone(), recovered.identity.clone());
         let inner = start(options, domain, recovered).map_err(OpenError::io(&options.folder))?;
+        inner.note_pending(options, identity)?;
         Ok((
             Self {
                 inner: Arc::new(inner),
             },
             opened,
         ))
+    }
+
+    /// Opens for reading a folder whose journal is damaged, once [`Store::open`] has said so. Every act is refused.
+    pub fn open_shut(options: &Options, damage: Damage) -> Result<(Self, Opened), OpenError> {
+        let shut = recover::open_shut(options, damage)?;
+        let opened = shut.opened.clone();
+        let inner = shut_down(options, shut).map_err(OpenError::io(&options.folder))?;
+        Ok((
+            Self {
+                inner: Arc::new(inner),
+            },
+            opened,
+        ))
+    }
+
+    /// Where the journal is damaged, if that is why nothing can be written.
+    pub fn damage(&self) -> Option<&Damage> {
+        self.inner.shut.as_ref().map(|(damage, _)| damage)
     }
 
     /// Once this returns with an answer, the act is on disk and every later read sees it.
@@ -146,6 +172,9 @@ impl<D: Domain> Store<D> {
         &self,
         act: D::Act,
     ) -> Result<oneshot::Receiver<Answer<D>>, ActError<D::Refusal>> {
+        if self.inner.shut.is_some() {
+            return Err(ActError::Unavailable(Unavailable::Damaged));
+        }
         let (answer, answered) = oneshot::channel();
         let job = Job {
             class: D::class(&act),
@@ -248,6 +277,7 @@ impl<D: Domain> Store<D> {
                 .unwrap_or_else(PoisonError::into_inner)
                 .is_none();
         match self.inner.gauges.room() {
+            _ if self.inner.shut.is_some() => Health::Damaged,
             _ if stopped => Health::Stopped,
             Room::Ample => Health::Well,
             room @ (Room::Low | Room::Scarce) => Health::Short(room),
@@ -270,6 +300,25 @@ impl<D: Domain> Store<D> {
 }
 
 impl<D: Domain> Inner<D> {
+    /// Puts into the journal what a person did to the folder while it was closed. Twice after a death in between.
+    fn note_pending(&self, options: &Options, mut identity: Identity) -> Result<(), OpenError> {
+        for pending in &identity.pending {
+            let (told, answer) = oneshot::channel();
+            let note = Box::new(Note::from_pending(pending));
+            let asked = self.inbox.put_own(Own::Note(note, told)).is_ok();
+            let noted = asked && matches!(answer.blocking_recv(), Ok(Ok(_)));
+            if !noted {
+                tracing::warn!("what was done to the folder is noted at the next start");
+                return Ok(());
+            }
+        }
+        if identity.pending.is_empty() {
+            return Ok(());
+        }
+        identity.pending.clear();
+        identity::keep(&options.folder, &options.disk, identity).map(|_| ())
+    }
+
     fn close(&self, last: Last) {
         let threads = self
             .threads
@@ -408,5 +457,41 @@ fn start<D: Domain>(options: &Options, domain: D, found: Recovered) -> io::Resul
         stop,
         clock: Arc::clone(&options.clock),
         threads,
+        shut: None,
+    })
+}
+
+/// A store without threads: whoever asks for anything but reading finds nobody.
+fn shut_down<D: Domain>(options: &Options, shut: Shut) -> io::Result<Inner<D>> {
+    let (data, disk) = (options.folder.clone(), options.disk.clone());
+    let fatal = Fatal::new(Arc::clone(&options.on_fatal));
+    let blobs = Blobs::open(&data, &disk, &fatal)?;
+    let head = shut.state.head().ok().flatten();
+    let sequence = head.map_or(0, |head| head.sequence);
+    let head = head.unwrap_or(Head {
+        store: uuid::Uuid::nil(),
+        sequence,
+        chain: Chain([0; 32]),
+    });
+    let gauges = Arc::new(Gauges::default());
+    gauges.sequence.store(sequence, Ordering::Release);
+    let inbox = Arc::new(Inbox::new());
+    inbox.close();
+    Ok(Inner {
+        inbox,
+        state: shut.state,
+        blobs,
+        marks: Arc::new(Marks::at(head)),
+        gauges,
+        fatal,
+        readers: Arc::new(Semaphore::new(READERS)),
+        disk,
+        data,
+        keeper: channel().0,
+        care: channel().0,
+        stop: Arc::default(),
+        clock: Arc::clone(&options.clock),
+        threads: Mutex::new(None),
+        shut: shut.opened.damage.map(|damage| (damage, shut.lock)),
     })
 }

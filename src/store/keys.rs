@@ -5,6 +5,8 @@ use crate::ids::{ChannelNo, DeliveryId, ItemId};
 pub const ITEMS: &[u8] = b"i";
 pub const DELIVERIES: &[u8] = b"d";
 pub const CHANNELS: &[u8] = b"c";
+pub const REVISIONS: &[u8] = b"r";
+pub const APPROVALS: &[u8] = b"a";
 
 fn join(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
     let mut key = vec![kind];

@@ -26,7 +26,7 @@ pub struct Local {
 }
 
 impl Local {
-    /// Opens or makes the data folder. Blocks.
+    /// Opens or makes the data folder; one whose journal is damaged only for reading, which `Opened` says. Blocks.
     pub fn open(
         folder: &Path,
         clock: Arc<dyn Clock>,
@@ -41,7 +41,11 @@ impl Local {
 
     /// The same with every option.
     pub fn open_with(options: &Options, rules: Rules) -> Result<(Self, Opened), OpenError> {
-        let (inner, opened) = super::embedded::Store::open(options, Office::new(rules))?;
+        let opened = super::embedded::Store::open(options, Office::new(rules));
+        let (inner, opened) = match opened {
+            Err(OpenError::Damaged(damage)) => super::embedded::Store::open_shut(options, damage)?,
+            other => other?,
+        };
         Ok((Self { inner }, opened))
     }
 
@@ -270,8 +274,11 @@ impl Store for Local {
 
     async fn put_blob(&self, bytes: Vec<u8>) -> Stored<String> {
         let put = self.inner.blobs().put(bytes).await;
-        put.map(|pin| pin.hash().to_string())
-            .map_err(|error| blob_error(&error))
+        let pin = put.map_err(|error| blob_error(&error))?;
+        let hash = pin.hash().to_string();
+        // The act that names it comes later, from whoever asked.
+        self.inner.lend(pin);
+        Ok(hash)
     }
 
     async fn blob(&self, hash: &str) -> Stored<Option<Arc<Vec<u8>>>> {
@@ -302,6 +309,13 @@ impl Store for Local {
             Health::Short(_) => {
                 Words::new("磁盘空间不足，暂停接收或发送", "the disk is nearly full")
             }
+            Health::Damaged => self.inner.damage().map_or_else(
+                || Words::new("日志损坏", "the journal is damaged"),
+                |damage| {
+                    let damaged = OpenError::Damaged(damage.clone());
+                    Words::new(damaged.zh(), format!("failed to {damaged}"))
+                },
+            ),
             Health::Stopped => Words::new("存储已停止", "the store has stopped"),
         };
         let status = self.inner.status().ok();

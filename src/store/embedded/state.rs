@@ -27,7 +27,7 @@ use uuid::Uuid;
 
 use super::disk::{Disk, DiskFile, is_full};
 use super::frame::Chain;
-use super::merge::{Changed, Merge};
+use super::layers::{Changed, Layers};
 use super::reader::Order;
 use super::record;
 use super::value::Value;
@@ -46,7 +46,7 @@ pub(super) struct Head {
 
 type Pending = BTreeMap<sled::IVec, Option<sled::IVec>>;
 /// What a scan yields, from both.
-pub(super) type Pairs = Merge<std::vec::IntoIter<Changed>, Way>;
+pub(super) type Pairs = Layers<std::vec::IntoIter<Changed>, Way>;
 
 /// sled from either end.
 pub(super) enum Way {
@@ -179,6 +179,15 @@ impl State {
         self.pending.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Records in key order, without `head`.
+    pub(super) fn fill(&self, records: Vec<(Vec<u8>, Vec<u8>)>) -> Result<(), StateError> {
+        let mut batch = sled::Batch::default();
+        for (key, value) in records {
+            batch.insert(key, value);
+        }
+        self.db.apply_batch(batch).map_err(sort)
+    }
+
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Value>, ReadError> {
         if let Some(change) = self.read_pending().get(key) {
             return Ok(change.clone().map(Value::new));
@@ -214,7 +223,7 @@ impl State {
                 Way::Reverse(pairs.rev())
             }
         };
-        Merge::new(deferred.into_iter(), way, order)
+        Layers::new(deferred.into_iter(), way, order)
     }
 
     /// Everything applied so far is on disk once this returns, as far as sled can be believed.

@@ -11,6 +11,7 @@ pub mod aimed;
 pub mod dice;
 pub mod image;
 pub mod judge;
+pub mod kills;
 pub mod notes;
 pub mod power;
 pub mod preload;

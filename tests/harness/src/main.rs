@@ -11,7 +11,7 @@ use lubu_torture::power::{Images, Planted};
 use lubu_torture::process::Effort;
 use lubu_torture::session::Session;
 use lubu_torture::table::Row;
-use lubu_torture::{aimed, power};
+use lubu_torture::{aimed, kills, power};
 
 #[derive(Debug, Parser)]
 #[command(about = "Kills, power cuts and broken disks, from outside.")]
@@ -27,7 +27,12 @@ struct Arguments {
 }
 
 /// Every row, with its hundredths of the time. A row that is done early leaves its time unused.
-const ROWS: [(Kind, u64); 3] = [(Kind::SelfTest, 4), (Kind::Power, 20), (Kind::Aimed, 8)];
+const ROWS: [(Kind, u64); 4] = [
+    (Kind::SelfTest, 4),
+    (Kind::Power, 20),
+    (Kind::Aimed, 8),
+    (Kind::Kills, 50),
+];
 /// Hundredths of the given time that are planned: building and judging need some too.
 const PLANNED: u64 = 80;
 
@@ -50,6 +55,8 @@ enum Task {
     Power(Figures),
     /// Kills while the store opens, rebuilds, makes a checkpoint.
     Aimed(Figures),
+    /// The built daemon killed at random while the platforms misbehave.
+    Kills(Figures),
     /// Power cuts with a fault planted: the judge must go red.
     SelfTest(Figures),
     #[command(hide = true)]
@@ -65,6 +72,7 @@ enum Task {
 enum Kind {
     Power,
     Aimed,
+    Kills,
     SelfTest,
 }
 
@@ -166,6 +174,7 @@ fn rows(kind: Kind, figures: &Figures) -> Result<Vec<Row>, String> {
             Planted::Nothing,
         )?],
         Kind::Aimed => vec![aimed::row(&figures.effort(200, &place("aimed")?))?],
+        Kind::Kills => vec![kills::row(&figures.effort(1000, &place("kills")?))?],
         Kind::SelfTest => {
             let test = |name: &str, planted| {
                 power::self_test(&figures.effort(100, &place(name)?), planted)
@@ -186,6 +195,7 @@ fn run(task: &Task) -> Result<ExitCode, String> {
         Task::Judge(judge) => judge.run().map(done),
         Task::Power(figures) => one(Kind::Power, figures),
         Task::Aimed(figures) => one(Kind::Aimed, figures),
+        Task::Kills(figures) => one(Kind::Kills, figures),
         Task::SelfTest(figures) => one(Kind::SelfTest, figures),
     }
 }

@@ -43,7 +43,8 @@ impl Overlay {
 /// The state as the next act finds it. Reading cannot fail towards the domain: when sled does, the
 /// writer throws the whole group away and ends the process, so what was answered here does not matter.
 pub struct View<'a> {
-    state: &'a State,
+    /// What the changes lie on; nothing where they are all there is.
+    state: Option<&'a State>,
     overlay: &'a Overlay,
     failed: RefCell<Option<ReadError>>,
 }
@@ -56,6 +57,10 @@ impl fmt::Debug for View<'_> {
 
 impl<'a> View<'a> {
     pub(super) fn new(state: &'a State, overlay: &'a Overlay) -> Self {
+        Self::over(Some(state), overlay)
+    }
+
+    pub(super) fn over(state: Option<&'a State>, overlay: &'a Overlay) -> Self {
         Self {
             state,
             overlay,
@@ -75,7 +80,8 @@ impl<'a> View<'a> {
         if let Some(change) = self.overlay.changes.get(key) {
             return change.clone().map(Value::new);
         }
-        self.state.get(key).unwrap_or_else(|error| {
+        let found = self.state.map_or(Ok(None), |state| state.get(key));
+        found.unwrap_or_else(|error| {
             self.failed.replace(Some(error));
             None
         })
@@ -88,7 +94,12 @@ impl<'a> View<'a> {
         let changes = self.overlay.changes.range(within);
         Merge {
             view: self,
-            below: self.state.scan(prefix).peekable(),
+            below: self
+                .state
+                .map(|state| state.scan(prefix))
+                .into_iter()
+                .flatten()
+                .peekable(),
             above: changes
                 .take_while(move |(key, _)| key.starts_with(&end))
                 .peekable(),
@@ -96,10 +107,12 @@ impl<'a> View<'a> {
     }
 }
 
+type Below = std::iter::Flatten<std::option::IntoIter<sled::Iter>>;
+
 /// Two ordered sources as one; where both have a key, the change counts.
 struct Merge<'v, A: Iterator<Item = (&'v Vec<u8>, &'v Option<sled::IVec>)>> {
     view: &'v View<'v>,
-    below: std::iter::Peekable<sled::Iter>,
+    below: std::iter::Peekable<Below>,
     above: std::iter::Peekable<A>,
 }
 

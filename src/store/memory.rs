@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use super::act::{Act, Answer};
 use super::embedded::{Header, Table, View, record};
 use super::office::{Office, Rules, Run};
-use super::{Dossier, Standing, Store, StoreError, Stored, keys};
+use super::{Desk, Dossier, Standing, Store, StoreError, Stored, keys};
 use crate::ids::{DeliveryId, ItemId};
 use crate::model::channel::ChannelRecord;
 use crate::model::delivery::{Delivery, Hold, State};
@@ -146,6 +146,23 @@ impl Store for Memory {
                 deliveries: all(view, &keys::deliveries(id))?,
             }))
         })
+    }
+
+    async fn desk(&self, id: ItemId, number: Option<u32>) -> Stored<Option<Desk>> {
+        let Some(item) = self.item(id).await? else {
+            return Ok(None);
+        };
+        let number = number.unwrap_or(item.latest);
+        let revision = self.revision(id, number).await?;
+        let content = match &revision {
+            Some(revision) => self.blob(&revision.hash).await?,
+            None => None,
+        };
+        Ok(Some(Desk {
+            item,
+            revision,
+            content,
+        }))
     }
 
     async fn revision(&self, id: ItemId, number: u32) -> Stored<Option<Revision>> {

@@ -68,6 +68,15 @@ pub struct Dossier {
     pub deliveries: Vec<Delivery>,
 }
 
+/// What is about to be signed: the item, the revision meant, and its content's bytes.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    pub item: Item,
+    pub revision: Option<Revision>,
+    /// None where the blob is missing.
+    pub content: Option<Arc<Vec<u8>>>,
+}
+
 /// How the store stands.
 #[derive(Debug, Clone)]
 pub struct Standing {
@@ -94,6 +103,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn named(&self, beginning: &str, limit: usize) -> Stored<Vec<ItemId>>;
 
     async fn dossier(&self, id: ItemId) -> Stored<Option<Dossier>>;
+
+    /// One revision, the newest where none is named, read with its content in one go.
+    async fn desk(&self, id: ItemId, number: Option<u32>) -> Stored<Option<Desk>>;
 
     async fn revision(&self, id: ItemId, number: u32) -> Stored<Option<Revision>>;
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lubu_channels::{
     Call, Caps, Channel, Document, Draft, Effect, Evidence, Failure, Fate, Finding, Goal, Health,
-    Job, Kind, LookCaps, Match, Media, Next, Pages, Receipt, Seen, Sighting, Step, Target,
-    Timestamp, Truth, UpdateBy, Verdict, WithdrawBy, Words,
+    Job, Kind, LookCaps, Match, Media, Next, Pages, Receipt, RemovedBy, Seen, Sighting, Step,
+    Target, Timestamp, Truth, UpdateBy, Verdict, WithdrawBy, Words,
 };
 
 use crate::platform::{Ask, Object, Platform, Shown};
@@ -250,6 +250,7 @@ fn copies(world: &Platform, job: &Job, eyes: Eyes) -> Seen {
     let listed = visible(world, &subject.item, eyes);
     let by_id = number(job, "post").and_then(|id| world.object(id));
     let by_id = by_id.filter(|one| one.at(eyes.when).is_some());
+    let known_gone = number(job, "post").is_some_and(|id| was_seen(world, id, eyes.when));
     let one = listed.first().copied().or(by_id);
     let verdict = match (listed.len(), one) {
         (2.., _) => Verdict::Several(listed.iter().map(|one| one.id.to_string()).collect()),
@@ -259,6 +260,7 @@ fn copies(world: &Platform, job: &Job, eyes: Eyes) -> Seen {
             _ => Match::Differs,
         }),
         (_, None) if eyes.window && number(job, "post").is_none() => Verdict::CannotTell(words()),
+        (_, None) if known_gone => Verdict::Removed(RemovedBy::Unknown),
         (_, None) => Verdict::Absent,
     };
     Seen {
@@ -289,6 +291,15 @@ fn visible<'a>(world: &'a Platform, item: &'a str, eyes: Eyes) -> Vec<&'a Object
     }
     seen.retain(|one| one.item == item);
     seen
+}
+
+/// Readers could see it before.
+fn was_seen(world: &Platform, id: u32, when: Timestamp) -> bool {
+    let past = |one: &Object| {
+        let mut shows = one.shows.iter();
+        shows.any(|(from, shown)| *from <= when && shown.is_some())
+    };
+    world.object(id).is_some_and(past)
 }
 
 pub fn address(id: u32) -> String {
@@ -370,6 +381,7 @@ impl Channel for Played {
     }
 
     async fn perform(&self, job: &Job, step: &Step, call: &Call<'_>) -> Result<Receipt, Failure> {
+        self.watch.dawdle().await;
         let now = call.now();
         self.watch.performs(self.name, job, step, now);
         let deed = self
@@ -398,6 +410,7 @@ impl Channel for Played {
                 std::future::pending::<()>().await;
             }
         }
+        self.watch.dawdle().await;
         Ok(Receipt {
             progress: self.facts(job, step, made),
             seen: Vec::new(),
@@ -406,6 +419,7 @@ impl Channel for Played {
     }
 
     async fn look(&self, job: &Job, at: Target<'_>, call: &Call<'_>) -> Result<Sighting, Failure> {
+        self.watch.dawdle().await;
         let now = call.now();
         let sight = self
             .director
@@ -456,6 +470,7 @@ impl Channel for Played {
             }
         };
         self.watch.sees(self.name, job, &sighting);
+        self.watch.dawdle().await;
         Ok(sighting)
     }
 

@@ -18,7 +18,7 @@ use lubu::model::item::{Item, Revision};
 use lubu::model::policy::{Policy, Tuning};
 use lubu::model::retry::Backoff;
 use lubu::model::scope::Scope;
-use lubu::store::act::{Accept, Actor, Approve};
+use lubu::store::act::{Accept, Actor, Approve, LaneNews};
 use lubu::store::embedded::Options;
 use lubu::store::local::Local;
 use lubu::store::memory::{Kept, Memory};
@@ -148,6 +148,22 @@ impl House {
         self.life().runtime.block_on(f)
     }
 
+    /// Lets everything take so many turns, and no more.
+    pub fn turns(&self, turns: u32) {
+        self.on(async {
+            for _ in 0..turns {
+                if self.watch.is_dead() {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+
+    pub fn is_dead(&self) -> bool {
+        self.watch.is_dead()
+    }
+
     /// Lets everything run until nothing moves, or the process is dead.
     pub fn rest(&self) {
         let sign = || (self.watch.life(), self.time.waits());
@@ -243,6 +259,16 @@ impl House {
 
     /// The leader signs it for these channels.
     pub fn approve(&self, revision: &Revision, routed: &[&str]) -> Result<(), StoreError> {
+        self.sign(revision, routed, Vec::new())
+    }
+
+    /// The same, with what is decided about copies that cannot be corrected in place.
+    pub fn sign(
+        &self,
+        revision: &Revision,
+        routed: &[&str],
+        choices: Vec<(ChannelNo, OnCorrection)>,
+    ) -> Result<(), StoreError> {
         let to = self
             .wired
             .iter()
@@ -273,7 +299,7 @@ impl House {
             actor: Actor::new("leader", "cli"),
             approval,
             inline: kept.inline,
-            choices: Vec::new(),
+            choices,
         };
         self.act(Act::Approve(Box::new(approve))).map(drop)
     }
@@ -295,6 +321,22 @@ impl House {
             event: Box::new(event),
         };
         self.act(act).map(drop)
+    }
+
+    pub fn lane(&self, name: &str, news: LaneNews) {
+        let act = Act::Lane {
+            actor: Actor::new("ops", "cli"),
+            channel: self.no(name),
+            news,
+        };
+        if self.act(act).is_ok()
+            && let Some(record) = self
+                .records()
+                .into_iter()
+                .find(|one| one.number == self.no(name))
+        {
+            self.life().engine.hub().news(record);
+        }
     }
 
     pub fn records(&self) -> Vec<ChannelRecord> {
@@ -319,6 +361,11 @@ impl House {
     pub fn deliveries(&self, item: ItemId) -> Vec<Delivery> {
         let store = Arc::clone(&self.life().store);
         self.on(store.deliveries(item)).unwrap_or_default()
+    }
+
+    pub fn name(&self, number: ChannelNo) -> &'static str {
+        let known = self.life().numbers.iter().find(|(_, no)| **no == number);
+        known.map_or("?", |(name, _)| *name)
     }
 
     pub fn channel(&self, name: &str) -> &Arc<Played> {

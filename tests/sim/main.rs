@@ -6,6 +6,7 @@
     reason = "a simulation that cannot be set up must stop"
 )]
 
+mod chance;
 mod channel;
 mod clock;
 mod house;

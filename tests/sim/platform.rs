@@ -215,6 +215,14 @@ impl Platform {
         self.show(now, id, Some(Shown { revision, draft }));
     }
 
+    /// Somebody changes a post by hand.
+    pub fn edit(&mut self, now: Timestamp, id: u32) {
+        if let Some(mut shown) = self.object(id).and_then(Object::now).cloned() {
+            shown.draft = "edited by hand".to_owned();
+            self.show(now, id, Some(shown));
+        }
+    }
+
     fn live(&mut self, id: u32) -> Option<&mut Object> {
         let object = self.objects.get_mut(id as usize)?;
         (!object.gone).then_some(object)

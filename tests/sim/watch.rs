@@ -12,9 +12,10 @@ use lubu::ids::{ChannelNo, DeliveryId, ItemId};
 use lubu::model::channel::ChannelRecord;
 use lubu::model::delivery::{Delivery, Event, PublicState, State, Wanted};
 use lubu::model::item::{Item, Revision};
-use lubu::store::{Act, Answer, Dossier, Run, Standing, Store, Stored};
+use lubu::store::{Act, Answer, Desk, Dossier, Run, Standing, Store, Stored};
 use lubu_channels::{Effect, Fate, Goal, Job, Match, Sighting, Step, Timestamp, Truth, Verdict};
 
+use crate::chance::Rng;
 use crate::platform::{Origin, Platform};
 
 /// A line at which the process can die.
@@ -71,6 +72,8 @@ struct Known {
     breaches: Vec<String>,
     trace: Vec<String>,
     keep_trace: bool,
+    /// What decides how long each step of the daemon takes; nothing takes time without it.
+    pace: Option<Rng>,
 }
 
 #[derive(Debug, Default)]
@@ -89,6 +92,19 @@ impl Watch {
 
     pub fn world(&self, name: &str, world: Arc<Mutex<Platform>>) {
         self.lock().worlds.insert(name.to_owned(), world);
+    }
+
+    /// Everything takes a turn more or less, as this chance has it.
+    pub fn pace(&self, rng: Rng) {
+        self.lock().pace = Some(rng);
+    }
+
+    pub async fn dawdle(&self) {
+        let turns = self.lock().pace.as_mut().map_or(0, |rng| rng.below(4));
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+            self.lock().life += 1;
+        }
     }
 
     pub fn repeats(&self, name: &str) {
@@ -571,6 +587,7 @@ impl Store for Watched {
         let words = format!("{act:?}");
         // One after the other, so that they are learnt of in the order they were decided in.
         self.enter();
+        self.watch.dawdle().await;
         let turn = self.turn.lock().await;
         let answer = self.inner.act(act).await;
         {
@@ -584,6 +601,7 @@ impl Store for Watched {
             }
         }
         drop(turn);
+        self.watch.dawdle().await;
         self.leave();
         if after {
             self.dies().await;
@@ -605,6 +623,10 @@ impl Store for Watched {
 
     async fn dossier(&self, id: ItemId) -> Stored<Option<Dossier>> {
         self.read(self.inner.dossier(id)).await
+    }
+
+    async fn desk(&self, id: ItemId, number: Option<u32>) -> Stored<Option<Desk>> {
+        self.read(self.inner.desk(id, number)).await
     }
 
     async fn revision(&self, id: ItemId, number: u32) -> Stored<Option<Revision>> {

@@ -21,6 +21,7 @@ use super::identity::Lock;
 use super::inbox::{Answer, Inbox, Job};
 use super::keeper::{Keeper, Last, Marks, Work};
 use super::options::Options;
+use super::post::Post;
 use super::reader::Reader;
 use super::recover::{self, Opened, Recovered};
 use super::room::Room;
@@ -39,6 +40,7 @@ pub struct Store<D: Domain> {
 
 struct Inner<D: Domain> {
     inbox: Arc<Inbox<D>>,
+    post: Arc<Post<D>>,
     state: State,
     blobs: Blobs,
     marks: Arc<Marks>,
@@ -122,6 +124,7 @@ impl<D: Domain> Store<D> {
     /// Once this returns with an answer, the act is on disk and every later read sees it.
     /// An act that was handed over happens even if the caller goes away before the answer.
     pub async fn act(&self, act: D::Act) -> Answer<D> {
+        self.inner.post.open();
         let answer = self.submit(act)?;
         answer
             .await
@@ -306,8 +309,10 @@ fn start<D: Domain>(options: &Options, domain: D, found: Recovered) -> io::Resul
         drop(tell.send(Work::Compress(number)));
     }
     let inbox = Arc::new(Inbox::new());
+    let post = Arc::new(Post::new());
     let ties = Ties {
         inbox: Arc::clone(&inbox),
+        post: Arc::clone(&post),
         marks: Arc::clone(&marks),
         gauges: Arc::clone(&gauges),
         keeper: tell.clone(),
@@ -336,6 +341,7 @@ fn start<D: Domain>(options: &Options, domain: D, found: Recovered) -> io::Resul
     let readers = Arc::new(Semaphore::new(READERS));
     Ok(Inner {
         inbox,
+        post,
         state,
         blobs,
         marks,

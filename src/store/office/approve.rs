@@ -50,6 +50,7 @@ impl Desk<'_> {
             self.put_delivery(delivery)?;
         }
         if let Some(bytes) = inline {
+            let bytes = serde_bytes::Bytes::new(&bytes);
             self.put(keys::inline(&approval.drafts), &bytes, "drafts")?;
         }
         self.put(

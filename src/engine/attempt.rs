@@ -196,7 +196,7 @@ async fn run(bench: &Bench, report: &mut Report, ready: Ready) -> Result<Moved, 
     let Some(working) = intend(bench, &report.delivery, &ready).await? else {
         return refresh(bench, report).await;
     };
-    let repeat = is_repeat(&report.delivery, &ready.step);
+    let repeat = is_repeat(&report.delivery, &ready);
     report.delivery = working;
     if !matches!(report.delivery.state, State::Working { .. }) {
         // It waits for another channel, or for a quota.
@@ -208,12 +208,14 @@ async fn run(bench: &Bench, report: &mut Report, ready: Ready) -> Result<Moved, 
     record(bench, report, outcome).await
 }
 
-/// An earlier run of this step may have been applied.
-pub(super) fn is_repeat(delivery: &Delivery, step: &Step) -> bool {
-    delivery
-        .doubt
+/// An earlier run of this step, with the same content, may have been applied.
+pub(super) fn is_repeat(delivery: &Delivery, ready: &Ready) -> bool {
+    let same = delivery
+        .job
         .as_ref()
-        .is_some_and(|doubt| doubt.step.name == step.name)
+        .is_some_and(|job| job.goal == ready.now.goal && job.draft == ready.now.draft);
+    let doubt = delivery.doubt.as_ref();
+    same && doubt.is_some_and(|doubt| doubt.step.name == ready.step.name)
 }
 
 /// `None` when the delivery is not what it was taken for.

@@ -8,6 +8,7 @@ pub mod act;
 pub mod embedded;
 mod keys;
 pub mod local;
+pub mod memory;
 pub mod office;
 
 use std::sync::Arc;

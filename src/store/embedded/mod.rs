@@ -30,6 +30,7 @@ mod inbox;
 mod journal;
 mod keeper;
 mod layers;
+mod memory;
 mod merge;
 mod options;
 mod own;
@@ -65,6 +66,7 @@ pub use domain::{Change, Class, Decision, Domain, Header, ReadBlob, Stamp, Unnam
 pub use error::{ActError, CareError, OpenError, Unavailable};
 pub use frame::{Chain, MAX_HEADER, MAX_KEY, MAX_REDO, MAX_VALUE, Misfit};
 pub use gap::{Gap, Landing};
+pub use memory::Table;
 pub use options::{Chance, Clock, IdSource, OnFatal, OnProgress, Options, Progress, Suspect};
 pub use reader::{Order, Reader, Scan};
 pub use recover::{Cut, Opened, Rebuilt};

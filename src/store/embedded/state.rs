@@ -31,6 +31,7 @@ use super::layers::{Changed, Layers};
 use super::reader::Order;
 use super::record;
 use super::value::Value;
+use super::walk::Position;
 
 const HEAD: &[u8] = b"\0head";
 /// The first key that is not ours.
@@ -61,6 +62,16 @@ impl Iterator for Way {
         match self {
             Self::Forward(pairs) => pairs.next(),
             Self::Reverse(pairs) => pairs.next(),
+        }
+    }
+}
+
+impl Head {
+    pub(super) fn at(store: Uuid, position: Position) -> Self {
+        Self {
+            store,
+            sequence: position.sequence,
+            chain: position.chain,
         }
     }
 }

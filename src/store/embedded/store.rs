@@ -369,11 +369,8 @@ fn start<D: Domain>(options: &Options, domain: D, found: Recovered) -> io::Resul
     let blobs = Blobs::open(&data, &disk, &fatal)?;
     let (position, open_segment) = (found.journal.position(), found.journal.number());
     let store = found.identity.store;
-    let marks = Arc::new(Marks::at(Head {
-        store,
-        sequence: position.sequence,
-        chain: position.chain,
-    }));
+    let head = Head::at(store, position);
+    let marks = Arc::new(Marks::at(head));
     let gauges = Gauges::at(position.sequence);
     let (tell, keeper) = Keeper {
         data: data.clone(),

@@ -128,12 +128,7 @@ impl<D: Domain> Writer<D> {
     ) -> io::Result<Self> {
         let mut salts = [0; 32];
         (options.chance)(&mut salts)?;
-        let position = journal.position();
-        let shown = Head {
-            store,
-            sequence: position.sequence,
-            chain: position.chain,
-        };
+        let shown = Head::at(store, journal.position());
         Ok(Self {
             domain,
             ties,

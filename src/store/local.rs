@@ -18,6 +18,7 @@ use super::{Desk, Dossier, Standing, Store, StoreError, Stored, keys};
 use crate::ids::{DeliveryId, ItemId};
 use crate::model::channel::ChannelRecord;
 use crate::model::delivery::{Delivery, Hold, State};
+use crate::model::halt::StopOrder;
 use crate::model::item::{Item, Revision};
 
 #[derive(Debug, Clone)]
@@ -36,6 +37,8 @@ impl Local {
         let mut options = Options::new(folder, now);
         // Enough for what is in flight; finished items are read when somebody asks.
         options.cache_bytes = 32 << 20;
+        let doubting = rules.clone();
+        options.clock_suspect = Arc::new(move || doubting.doubt().is_some());
         Self::open_with(&options, rules)
     }
 
@@ -240,6 +243,10 @@ impl Store for Local {
 
     async fn channels(&self) -> Stored<Vec<ChannelRecord>> {
         self.read(|reader| all(reader, keys::CHANNELS)).await
+    }
+
+    async fn stop_order(&self) -> Stored<Option<StopOrder>> {
+        self.read(|reader| get(reader, keys::STOP_ORDER)).await
     }
 
     async fn runs(&self, schedule: &str, limit: usize) -> Stored<Vec<Run>> {

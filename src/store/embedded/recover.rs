@@ -16,6 +16,7 @@ use super::base::{self, BadBase};
 use super::checkpoint::{self, Checkpoint};
 use super::disk::{Disk, is_full};
 use super::error::OpenError;
+use super::frame::{self, Key};
 use super::identity::{self, Identity, Lock, Standing};
 use super::journal::{AppendError, Ground, Journal};
 use super::merge;
@@ -73,6 +74,8 @@ pub struct Opened {
     pub cut: Option<Cut>,
     /// The journal is damaged here: nothing can be written until a person repairs it or accepts the gap.
     pub damage: Option<Damage>,
+    /// When the newest entry was decided.
+    pub newest_ms: Option<i64>,
     /// The folder was copied or went back in time: nothing may be sent until a person adopts it.
     pub restored_copy: bool,
 }
@@ -133,6 +136,9 @@ pub(super) fn open(options: &Options) -> Result<Recovered, OpenError> {
     let covered = base::covered(data).map_err(OpenError::io(data))?;
     let end = walk::find_end(opening.ground.trail(), known, covered)
         .map_err(OpenError::walk(&opening.ground.folder))?;
+    let key = Key::of(opening.ground.store);
+    let frame = end.last.as_ref().map(|last| last.last_frame.as_slice());
+    opening.opened.newest_ms = frame.and_then(|frame| frame::last_time(frame, &key));
     let mut journal = opening.settle_end(&end, known)?;
     let doubt = if corrupt {
         Some(Rebuilt::Corrupt)

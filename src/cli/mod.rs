@@ -1,8 +1,9 @@
-//! The command line: one file a command. Everything but `serve`, `demo`, `init`, `config`, `audit`
-//! and `sandbox` talks to the daemon over its socket.
+//! The command line: one file a command. Everything but `serve`, `demo`, `init`, `config`, `audit`,
+//! `store` and `sandbox` talks to the daemon over its socket.
 
 mod approve;
 mod audit;
+mod bar;
 mod channels;
 mod client;
 mod config;
@@ -15,6 +16,7 @@ mod schedules;
 mod serve;
 mod show;
 mod status;
+mod store;
 mod submit;
 mod table;
 
@@ -81,6 +83,8 @@ enum Command {
     Schedules,
     /// 审计日志 The audit log
     Audit(audit::Audit),
+    /// 数据目录：核对、重建、修复 The data folder: check, rebuild, repair
+    Store(store::Store),
     /// 只运行模拟平台 Run the played platforms alone
     Sandbox(sandbox::Sandbox),
 }
@@ -141,6 +145,7 @@ async fn run(cli: Cli) -> Done {
         Command::Withdraw(withdraw) => withdraw.run(common).await,
         Command::Schedules => schedules::run(common).await,
         Command::Audit(audit) => audit.run(common),
+        Command::Store(store) => tokio::task::block_in_place(|| store.run(common)),
         Command::Sandbox(sandbox) => sandbox.run().await,
     }
 }

@@ -7,6 +7,7 @@ pub const DELIVERIES: &[u8] = b"d";
 pub const CHANNELS: &[u8] = b"c";
 pub const REVISIONS: &[u8] = b"r";
 pub const APPROVALS: &[u8] = b"a";
+pub const INLINES: &[u8] = b"b";
 
 fn join(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
     let mut key = vec![kind];

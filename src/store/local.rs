@@ -24,6 +24,15 @@ pub struct Local {
     inner: super::embedded::Store<Office>,
 }
 
+/// With what the office's store is opened.
+pub fn options(folder: &Path, clock: Arc<dyn Clock>) -> Options {
+    let now = Arc::new(move || clock.now().timestamp_millis());
+    let mut options = Options::new(folder, now);
+    // Enough for what is in flight; finished items are read when somebody asks.
+    options.cache_bytes = 32 << 20;
+    options
+}
+
 impl Local {
     /// Opens or makes the data folder; one whose journal is damaged only for reading, which `Opened` says. Blocks.
     pub fn open(
@@ -31,11 +40,12 @@ impl Local {
         clock: Arc<dyn Clock>,
         rules: Rules,
     ) -> Result<(Self, Opened), OpenError> {
-        let now = Arc::new(move || clock.now().timestamp_millis());
-        let mut options = Options::new(folder, now);
-        // Enough for what is in flight; finished items are read when somebody asks.
-        options.cache_bytes = 32 << 20;
-        Self::open_with(&options, rules)
+        Self::open_with(&options(folder, clock), rules)
+    }
+
+    /// Lets go of the folder; for a thread that may wait.
+    pub fn close_blocking(self) {
+        self.inner.close_blocking();
     }
 
     /// The same with every option.

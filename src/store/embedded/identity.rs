@@ -126,13 +126,26 @@ pub(super) fn establish(options: &Options) -> Result<(Identity, Standing), OpenE
         make_folder(&data.join(name))?;
     }
     let machine = (options.machine_id)().map_or_else(String::new, |id| machine_hash(&id));
+    if !path(data).exists() {
+        return create(options, machine).map(|identity| (identity, Standing::Ours));
+    }
+    let (identity, inode) = read(data)?;
+    let standing = match &identity.unadopted {
+        _ if inode != identity.inode || machine != identity.machine => Standing::Copied,
+        Some(_) => Standing::Unadopted,
+        None => Standing::Ours,
+    };
+    Ok((identity, standing))
+}
+
+/// `store.toml` as it stands, and its inode. A folder without one is not ours to make anything of.
+pub(super) fn read(data: &Path) -> Result<(Identity, u64), OpenError> {
     let path = path(data);
     let mut file = match File::open(&path) {
-        Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return create(options, machine).map(|identity| (identity, Standing::Ours));
+            return Err(OpenError::Identity(path));
         }
-        Err(error) => return Err(OpenError::io(&path)(error)),
+        other => other.map_err(OpenError::io(&path))?,
     };
     let mut text = String::new();
     file.read_to_string(&mut text)
@@ -149,12 +162,7 @@ pub(super) fn establish(options: &Options) -> Result<(Identity, Standing), OpenE
     let identity: Identity =
         toml::from_str(&text).map_err(|_| OpenError::Identity(path.clone()))?;
     let inode = file.metadata().map_err(OpenError::io(&path))?.ino();
-    let standing = match &identity.unadopted {
-        _ if inode != identity.inode || machine != identity.machine => Standing::Copied,
-        Some(_) => Standing::Unadopted,
-        None => Standing::Ours,
-    };
-    Ok((identity, standing))
+    Ok((identity, inode))
 }
 
 /// What every format shares.

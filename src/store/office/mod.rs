@@ -87,6 +87,10 @@ impl Domain for Office {
         names::of(key, value, blob)
     }
 
+    fn carries(key: &[u8]) -> Option<BlobHash> {
+        names::carried(key)
+    }
+
     fn decide(
         &mut self,
         act: Act,

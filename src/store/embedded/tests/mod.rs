@@ -3,6 +3,7 @@
 mod audit;
 mod bases;
 mod blobs;
+mod checking;
 mod collecting;
 mod crash;
 mod damage;

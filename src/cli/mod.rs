@@ -9,6 +9,7 @@ mod client;
 mod config;
 mod demo;
 mod init;
+mod keep;
 mod person;
 mod preview;
 mod sandbox;
@@ -83,6 +84,14 @@ enum Command {
     Schedules,
     /// 审计日志 The audit log
     Audit(audit::Audit),
+    /// 备份，守护进程可以不停 Make a backup; the daemon may run
+    Backup(keep::Backup),
+    /// 由备份恢复出新的数据目录 Make a data folder from a backup
+    Restore(keep::Restore),
+    /// 接管恢复或复制来的数据目录，此后才会发送 Take a restored or copied data folder over; only then is anything sent
+    Adopt(keep::Adopt),
+    /// 放行因恢复而暂缓的投递 Let go what was held because the data was restored
+    Release(keep::Release),
     /// 数据目录：核对、重建、修复 The data folder: check, rebuild, repair
     Store(store::Store),
     /// 只运行模拟平台 Run the played platforms alone
@@ -145,6 +154,10 @@ async fn run(cli: Cli) -> Done {
         Command::Withdraw(withdraw) => withdraw.run(common).await,
         Command::Schedules => schedules::run(common).await,
         Command::Audit(audit) => audit.run(common),
+        Command::Backup(backup) => backup.run(common).await,
+        Command::Restore(restore) => tokio::task::block_in_place(|| restore.run(common)),
+        Command::Adopt(adopt) => adopt.run(common).await,
+        Command::Release(release) => release.run(common).await,
         Command::Store(store) => tokio::task::block_in_place(|| store.run(common)),
         Command::Sandbox(sandbox) => sandbox.run().await,
     }

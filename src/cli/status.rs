@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use lubu::service::StoreView;
 use lubu::service::view::{DeliveryView, ItemView};
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +52,11 @@ impl Status {
             let deliveries: Deliveries = daemon.get(&format!("/v1/deliveries?{query}")).await?;
             super::print_json(&deliveries)?;
             return Ok(ExitCode::SUCCESS);
+        }
+        let store: StoreView = daemon.get("/v1/store").await?;
+        if !store.healthy || !store.adopted {
+            println!("✕ {}", store.words);
+            super::keep::held(&store.held);
         }
         let Items { items } = daemon.get(&format!("/v1/items?{query}")).await?;
         if items.is_empty() {

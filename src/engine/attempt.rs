@@ -230,9 +230,10 @@ pub(super) async fn intend(
     };
     match bench.shared.store.act(act).await {
         Ok(Answer::Go(after) | Answer::Moved(after)) => Ok(Some(*after)),
-        Ok(_) | Err(StoreError::Refused(Refusal::Stale | Refusal::Withdrawn | Refusal::Paused)) => {
-            Ok(None)
-        }
+        Ok(_)
+        | Err(StoreError::Refused(
+            Refusal::Stale | Refusal::Withdrawn | Refusal::Paused | Refusal::NotAdopted,
+        )) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -4,6 +4,7 @@ mod approve;
 mod channels;
 mod read;
 mod schedules;
+mod store;
 mod submit;
 mod trouble;
 pub mod view;
@@ -21,6 +22,7 @@ use crate::store::{Act, Answer, Store};
 
 pub use approve::{Approve, Approved};
 pub use read::{Filter, Page};
+pub use store::{HeldView, Released, StoreView};
 pub use submit::{Submit, Submitted};
 pub use trouble::{Problem, Trouble};
 

@@ -59,6 +59,8 @@ impl Trouble {
                 | Refusal::Withdrawn
                 | Refusal::StillPublic
                 | Refusal::Paused
+                | Refusal::NotAdopted
+                | Refusal::AdoptedAlready
                 | Refusal::Ran => ("conflict", 409),
                 Refusal::NotApproved
                 | Refusal::OtherContent

@@ -9,6 +9,9 @@ pub const REVISIONS: &[u8] = b"r";
 pub const APPROVALS: &[u8] = b"a";
 pub const INLINES: &[u8] = b"b";
 
+/// Stands there while the folder is not adopted.
+pub const WITHHELD: &[u8] = b"w";
+
 fn join(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
     let mut key = vec![kind];
     for part in parts {

@@ -10,6 +10,7 @@ mod keys;
 pub mod local;
 pub mod office;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -22,6 +23,7 @@ use crate::model::delivery::Delivery;
 use crate::model::item::{Item, Revision};
 
 pub use act::{Act, Actor, Answer, Refusal};
+pub use embedded::Copied;
 pub use office::{Rules, Run};
 
 /// Why the store did not do it.
@@ -71,6 +73,8 @@ pub struct Dossier {
 #[derive(Debug, Clone)]
 pub struct Standing {
     pub healthy: bool,
+    /// Whether anything may be sent: not from a folder that was restored or copied, before a person adopts it.
+    pub adopted: bool,
     pub words: Words,
     pub sequence: u64,
     pub journal_bytes: u64,
@@ -118,6 +122,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn blob(&self, hash: &str) -> Stored<Option<Arc<Vec<u8>>>>;
 
     fn standing(&self) -> Standing;
+
+    /// Copies everything that was answered so far into another folder; acts go on meanwhile.
+    async fn backup(&self, to: PathBuf) -> Stored<Copied>;
 
     /// Finishes what waits, makes a checkpoint and lets go of the folder.
     async fn close(&self);

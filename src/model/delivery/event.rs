@@ -57,6 +57,12 @@ pub enum Event {
     Retry {
         by: String,
     },
+    /// The store may be older than what was sent: nothing goes on by itself.
+    Restored,
+    /// A person lets go what was held for that.
+    Freed {
+        by: String,
+    },
     /// A person saw it, at this address or without knowing one.
     SaidLive {
         by: String,
@@ -86,6 +92,8 @@ impl Event {
             Self::Looked { .. } => "looked",
             Self::LookFailed { .. } => "look_failed",
             Self::Retry { .. } => "retry",
+            Self::Restored => "restored",
+            Self::Freed { .. } => "freed",
             Self::SaidLive { .. } => "said_live",
             Self::SaidAbsent { .. } => "said_absent",
         }

@@ -125,7 +125,8 @@ fn journal_and_bases(
             Ok(base) => {
                 let hash = blake3::Hash::from_bytes(base.written.hash).to_hex();
                 let same = noted.get(&sequence).is_some_and(|it| *it == hash.as_str());
-                (!same && sequence < read_to).then(|| "the journal does not have its hash".to_owned())
+                (!same && sequence < read_to)
+                    .then(|| "the journal does not have its hash".to_owned())
             }
         };
         checked.bases += 1;

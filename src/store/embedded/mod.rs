@@ -11,8 +11,9 @@
 //! In reading order: `domain record disk frame segment gap walk journal state view reader checkpoint identity room
 //! recover
 //! ending sorted base replay inbox writer own keeper watch fatal blobs pack merge strip collect care audit
-//! repair check`.
+//! repair check backup`.
 
+mod backup;
 mod base;
 mod blobs;
 mod care;
@@ -56,6 +57,7 @@ pub mod record;
 #[cfg(test)]
 mod tests;
 
+pub use backup::{Copied, Tell, restore};
 pub use base::BadBase;
 pub use blobs::{BlobError, BlobHash, Blobs, NotAHash, Pin};
 pub use care::Deed;

@@ -4,6 +4,7 @@
 //! because only here is the state known to be the newest: an approval of exactly these bytes, the
 //! release scope, the withdrawal, the pause, the quota, the version.
 
+mod adopt;
 mod approve;
 mod intake;
 mod lane;
@@ -69,9 +70,12 @@ impl Domain for Office {
 
     fn class(act: &Act) -> Class {
         match act {
-            Act::Settle { .. } | Act::Decide { .. } | Act::Withdraw { .. } | Act::Lane { .. } => {
-                Class::Settle
-            }
+            Act::Settle { .. }
+            | Act::Decide { .. }
+            | Act::Withdraw { .. }
+            | Act::Lane { .. }
+            | Act::Withhold
+            | Act::Adopt { .. } => Class::Settle,
             Act::Intent { .. } | Act::Spend { .. } => Class::Intent,
             Act::Register { .. }
             | Act::Accept(_)
@@ -176,6 +180,8 @@ impl Desk<'_> {
                 period,
                 done,
             } => self.fired(&schedule, &period, done),
+            Act::Withhold => self.withhold(),
+            Act::Adopt { actor } => self.adopt(&actor),
         }
     }
 

@@ -31,6 +31,7 @@ impl Desk<'_> {
         if before.version != version {
             return Err(Refusal::Stale);
         }
+        self.may_send()?;
         let rules = self.rules;
         let policy = policy(rules, id.channel)?;
         if job.goal != Goal::Withdraw {

@@ -1,6 +1,7 @@
 //! What the store claims, over a domain of plain keys and values.
 
 mod audit;
+mod backing;
 mod bases;
 mod blobs;
 mod checking;

@@ -1,12 +1,14 @@
 //! The drafts of one approval, as one blob, and the few that are in use.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lubu_channels::Draft;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::ChannelNo;
+use crate::ids::{ChannelNo, ItemId};
+use crate::model::delivery::JobNow;
 use crate::store::{Store, StoreError, Stored};
 
 /// Every channel's draft of one approval: the bytes that are sent.
@@ -70,14 +72,36 @@ const INLINE_MOST: usize = 16 << 10;
 /// A bound for unpacking, far above what intake lets in.
 const UNPACKED_MOST: usize = 1 << 30;
 
+thread_local! {
+    // A context is some hundred kilobytes to make and clear: once a thread, not once an approval.
+    static PACKER: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+    static UNPACKER: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
 fn pack(drafts: &Drafts) -> Stored<Vec<u8>> {
-    let bytes = postcard::to_stdvec(drafts).map_err(unreadable)?;
-    zstd::bulk::compress(&bytes, 1).map_err(unreadable)
+    // With its room from the start: growing piece by piece copies it a dozen times.
+    let room = Vec::with_capacity(drafts.weight() + 1024);
+    let bytes = postcard::to_extend(drafts, room).map_err(unreadable)?;
+    PACKER.with_borrow_mut(|packer| {
+        let packer = match packer {
+            Some(packer) => packer,
+            None => packer.insert(zstd::bulk::Compressor::new(1).map_err(unreadable)?),
+        };
+        packer.compress(&bytes).map_err(unreadable)
+    })
 }
 
 fn unpack(bytes: &[u8]) -> Stored<Drafts> {
     let size = zstd::bulk::Decompressor::upper_bound(bytes).unwrap_or(UNPACKED_MOST);
-    let bytes = zstd::bulk::decompress(bytes, size.min(UNPACKED_MOST)).map_err(unreadable)?;
+    let bytes = UNPACKER.with_borrow_mut(|unpacker| {
+        let unpacker = match unpacker {
+            Some(unpacker) => unpacker,
+            None => unpacker.insert(zstd::bulk::Decompressor::new().map_err(unreadable)?),
+        };
+        unpacker
+            .decompress(bytes, size.min(UNPACKED_MOST))
+            .map_err(unreadable)
+    })?;
     postcard::from_bytes(&bytes).map_err(unreadable)
 }
 
@@ -85,12 +109,40 @@ fn unreadable(error: impl std::fmt::Display) -> StoreError {
     StoreError::Unread(format!("drafts: {error}"))
 }
 
-/// Keeps the last drafts read, up to a weight, so that four lanes read one blob once.
+/// Keeps drafts in use, up to a weight, so that four lanes and many steps read one blob once.
+///
+/// Lanes serve the oldest approval first. So under a backlog it is the newest that is not kept: to
+/// let go of the oldest would mean that every one of them is read again.
 #[derive(Debug)]
 pub struct Shelf {
-    kept: Mutex<VecDeque<(String, Arc<Drafts>)>>,
+    kept: Mutex<Kept>,
     most_bytes: usize,
 }
+
+#[derive(Debug, Default)]
+struct Kept {
+    by_hash: HashMap<String, Place>,
+    /// By age; a name whose place is gone is passed over.
+    order: VecDeque<String>,
+    /// Every channel has had these: the first to go.
+    spent: VecDeque<String>,
+    weight: usize,
+    /// Counts uses, to tell what nobody asks for.
+    ticks: u64,
+}
+
+#[derive(Debug)]
+struct Place {
+    drafts: Arc<Drafts>,
+    weight: usize,
+    /// How often it may be asked for until every channel has had it.
+    left: usize,
+    touched: u64,
+}
+
+/// Uses of the shelf after which a place that nobody asked for goes before newer ones: held by a
+/// schedule, say.
+const FORGOTTEN: u64 = 4_096;
 
 impl Default for Shelf {
     fn default() -> Self {
@@ -107,22 +159,27 @@ impl Shelf {
     /// Larger ones are a blob before this returns.
     pub async fn put(&self, store: &dyn Store, drafts: Drafts) -> Stored<Packed> {
         let packed = pack(&drafts)?;
-        let hash = if packed.len() <= INLINE_MOST {
-            blake3::hash(&packed).to_hex().to_string()
+        let (hash, inline) = if packed.len() <= INLINE_MOST {
+            (blake3::hash(&packed).to_hex().to_string(), Some(packed))
         } else {
-            store.put_blob(packed.clone()).await?
+            (store.put_blob(packed).await?, None)
         };
         self.keep(hash.clone(), Arc::new(drafts));
-        let inline = (packed.len() <= INLINE_MOST).then_some(packed);
         Ok(Packed { hash, inline })
     }
 
     /// The drafts, checked against the blob's hash when they are read from disk.
-    pub async fn get(&self, store: &dyn Store, hash: &str) -> Stored<Option<Arc<Drafts>>> {
-        if let Some(kept) = self.find(hash) {
+    pub async fn get(
+        &self,
+        store: &dyn Store,
+        item: ItemId,
+        job: &JobNow,
+    ) -> Stored<Option<Arc<Drafts>>> {
+        let hash = job.blob.as_str();
+        if let Some(kept) = self.lock().find(hash) {
             return Ok(Some(kept));
         }
-        let Some(bytes) = store.blob(hash).await? else {
+        let Some(bytes) = store.drafts(item, job.revision, hash).await? else {
             return Ok(None);
         };
         let drafts = Arc::new(unpack(&bytes)?);
@@ -130,21 +187,70 @@ impl Shelf {
         Ok(Some(drafts))
     }
 
-    fn find(&self, hash: &str) -> Option<Arc<Drafts>> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.iter()
-            .rev()
-            .find(|(name, _)| name == hash)
-            .map(|(_, drafts)| Arc::clone(drafts))
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn keep(&self, hash: String, drafts: Arc<Drafts>) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.push_back((hash, drafts));
-        let mut weight: usize = kept.iter().map(|(_, drafts)| drafts.weight()).sum();
-        while weight > self.most_bytes && kept.len() > 1 {
-            if let Some((_, gone)) = kept.pop_front() {
-                weight -= gone.weight();
+        self.lock().put(hash, drafts, self.most_bytes);
+    }
+}
+
+impl Kept {
+    fn find(&mut self, hash: &str) -> Option<Arc<Drafts>> {
+        self.ticks += 1;
+        let place = self.by_hash.get_mut(hash)?;
+        place.touched = self.ticks;
+        if place.left > 0 {
+            place.left -= 1;
+            if place.left == 0 {
+                self.spent.push_back(hash.to_owned());
+            }
+        }
+        Some(Arc::clone(&place.drafts))
+    }
+
+    fn put(&mut self, hash: String, drafts: Arc<Drafts>, most: usize) {
+        self.ticks += 1;
+        if self.by_hash.contains_key(&hash) {
+            return;
+        }
+        let weight = drafts.weight();
+        while self.weight + weight > most {
+            let Some(victim) = self.victim() else {
+                return;
+            };
+            if let Some(gone) = self.by_hash.remove(&victim) {
+                self.weight -= gone.weight;
+            }
+        }
+        self.weight += weight;
+        let place = Place {
+            left: drafts.0.len(),
+            drafts,
+            weight,
+            touched: self.ticks,
+        };
+        if self.order.len() > 2 * self.by_hash.len() + 64 {
+            self.order.retain(|name| self.by_hash.contains_key(name));
+        }
+        self.order.push_back(hash.clone());
+        self.by_hash.insert(hash, place);
+    }
+
+    /// What may go for something newer: what every channel has had, then what nobody asks for.
+    fn victim(&mut self) -> Option<String> {
+        if let Some(spent) = self.spent.pop_front() {
+            return Some(spent);
+        }
+        loop {
+            let oldest = self.order.front()?;
+            match self.by_hash.get(oldest) {
+                None => drop(self.order.pop_front()),
+                Some(place) if self.ticks - place.touched > FORGOTTEN => {
+                    return self.order.pop_front();
+                }
+                Some(_) => return None,
             }
         }
     }
@@ -168,5 +274,54 @@ mod tests {
         };
         let drafts = Drafts::new([(ChannelNo(1), draft.clone()), (ChannelNo(4), draft)]);
         assert_eq!(unpack(&pack(&drafts).unwrap()).unwrap(), drafts);
+    }
+
+    fn named(at: u8, bytes: usize) -> (String, Arc<Drafts>) {
+        let draft = Draft {
+            content: "x".repeat(bytes),
+            preview: String::new(),
+            media: Vec::new(),
+        };
+        let drafts = Drafts::new([(ChannelNo(1), draft.clone()), (ChannelNo(2), draft)]);
+        (format!("{at:02}"), Arc::new(drafts))
+    }
+
+    #[test]
+    fn under_a_backlog_the_oldest_drafts_stay_and_the_newest_is_read_again() {
+        let mut kept = Kept::default();
+        for at in 0..3 {
+            let (hash, drafts) = named(at, 100);
+            kept.put(hash, drafts, 400);
+        }
+        assert!(kept.find("00").is_some() && kept.find("01").is_some());
+        assert!(kept.find("02").is_none());
+    }
+
+    #[test]
+    fn drafts_that_every_channel_has_had_make_room() {
+        let mut kept = Kept::default();
+        for at in 0..2 {
+            let (hash, drafts) = named(at, 100);
+            kept.put(hash, drafts, 400);
+        }
+        assert!(kept.find("01").is_some() && kept.find("01").is_some());
+        let (hash, drafts) = named(2, 100);
+        kept.put(hash, drafts, 400);
+        assert!(kept.find("00").is_some() && kept.find("02").is_some());
+        assert!(kept.find("01").is_none());
+        assert_eq!(kept.weight, 400);
+    }
+
+    #[test]
+    fn drafts_that_nobody_asks_for_do_not_keep_the_shelf_for_ever() {
+        let mut kept = Kept::default();
+        let (held, drafts) = named(0, 200);
+        kept.put(held, drafts, 400);
+        for _ in 0..=FORGOTTEN {
+            kept.find("none");
+        }
+        let (hash, drafts) = named(1, 200);
+        kept.put(hash, drafts, 400);
+        assert!(kept.find("00").is_none() && kept.find("01").is_some());
     }
 }

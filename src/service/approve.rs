@@ -8,7 +8,7 @@ use super::{Done, Service, Trouble, view};
 use crate::engine::Drafts;
 use crate::ids::{ChannelNo, ItemId};
 use crate::model::approval::{Approval, OnCorrection};
-use crate::model::item::{Content, Revision};
+use crate::model::item::{Content, Item, Revision};
 use crate::model::scope::Scope;
 use crate::store::act::{Actor, Approve as ApproveAct};
 use crate::store::{Act, Answer, Dossier, Refusal, StoreError};
@@ -47,10 +47,7 @@ impl Service {
                 "an approval names who signs (--by).",
             ));
         }
-        let dossier = self.dossier(approve.item).await?;
-        let number = approve.revision.unwrap_or(dossier.item.latest);
-        let revision = find_revision(&dossier, number)?;
-        let content = self.content(revision).await?;
+        let (item, revision, content) = self.desk(approve.item, approve.revision).await?;
         let Some(scope) = approve.scope.or(content.scope) else {
             return Err(wrong(
                 "签发必须写明发布范围：--scope public（主动公开）、intranet（内网公开）、restricted（限制阅读）或 withheld（不公开）。",
@@ -59,7 +56,7 @@ impl Service {
         };
         let drafts = match scope {
             Scope::Public => {
-                self.fitting(&dossier, revision, &content, &approve.without)
+                self.fitting(&item, &revision, &content, &approve.without)
                     .await?
             }
             Scope::Intranet | Scope::Restricted | Scope::Withheld => Vec::new(),
@@ -78,7 +75,7 @@ impl Service {
         }
         let approval = Approval {
             item: approve.item,
-            revision: number,
+            revision: revision.number,
             hash: revision.hash.clone(),
             scope,
             by: by.clone(),
@@ -102,7 +99,7 @@ impl Service {
         let title = &revision.title;
         Ok(Approved {
             item: approve.item.to_string(),
-            revision: number,
+            revision: revision.number,
             scope,
             deliveries: deliveries
                 .iter()
@@ -114,7 +111,7 @@ impl Service {
     /// Every routed channel's draft; refused where one cannot show it, before anything is signed.
     async fn fitting(
         &self,
-        dossier: &Dossier,
+        item: &Item,
         revision: &Revision,
         content: &Content,
         without: &[String],
@@ -122,9 +119,7 @@ impl Service {
         for name in without {
             self.number(name)?;
         }
-        let (drafts, findings) = self
-            .drafts(&dossier.item, revision, content, without)
-            .await?;
+        let (drafts, findings) = self.drafts(item, revision, content, without).await?;
         if !findings.is_empty() {
             return Err(Trouble::Unfit(findings));
         }
@@ -140,31 +135,28 @@ impl Service {
     /// What a channel would show of a revision: a whole HTML page, made without network.
     pub async fn preview(&self, id: ItemId, revision: Option<u32>, channel: &str) -> Done<String> {
         self.number(channel)?;
-        let dossier = self.dossier(id).await?;
-        let number = revision.unwrap_or(dossier.item.latest);
-        let revision = find_revision(&dossier, number)?;
-        let content = self.content(revision).await?;
-        let draft = self
-            .draft_for(channel, &dossier.item, revision, &content)
-            .await?;
+        let (item, revision, content) = self.desk(id, revision).await?;
+        let draft = self.draft_for(channel, &item, &revision, &content).await?;
         draft.map(|draft| draft.preview).map_err(Trouble::Unfit)
+    }
+
+    /// A revision, the newest where none is named, with its content checked against its hash.
+    async fn desk(&self, id: ItemId, number: Option<u32>) -> Done<(Item, Revision, Content)> {
+        let Some(desk) = self.store.desk(id, number).await? else {
+            return Err(Trouble::Store(StoreError::Refused(Refusal::NoItem(id))));
+        };
+        let number = number.unwrap_or(desk.item.latest);
+        let Some(revision) = desk.revision else {
+            let refusal = Refusal::NoRevision(id, number);
+            return Err(Trouble::Store(StoreError::Refused(refusal)));
+        };
+        let content = read_content(desk.content.as_deref())?;
+        Ok((desk.item, revision, content))
     }
 
     pub(super) async fn dossier(&self, id: ItemId) -> Done<Dossier> {
         let dossier = self.store.dossier(id).await?;
         dossier.ok_or(Trouble::Store(StoreError::Refused(Refusal::NoItem(id))))
-    }
-
-    /// A revision's content, checked against its hash by the blob's name.
-    pub(super) async fn content(&self, revision: &Revision) -> Done<Content> {
-        let bytes = self.store.blob(&revision.hash).await?;
-        let content = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        content.ok_or_else(|| {
-            wrong(
-                "这一版的正文读不出来，请从备份恢复。",
-                "this revision's content cannot be read; restore it from a backup.",
-            )
-        })
     }
 
     pub(super) fn view_names(&self) -> view::Names<'_> {
@@ -175,15 +167,14 @@ impl Service {
     }
 }
 
-fn find_revision(dossier: &Dossier, number: u32) -> Done<&Revision> {
-    dossier
-        .revisions
-        .iter()
-        .find(|one| one.number == number)
-        .ok_or(Trouble::Store(StoreError::Refused(Refusal::NoRevision(
-            dossier.item.id,
-            number,
-        ))))
+fn read_content(bytes: Option<&Vec<u8>>) -> Done<Content> {
+    let content = bytes.and_then(|bytes| serde_json::from_slice(bytes).ok());
+    content.ok_or_else(|| {
+        wrong(
+            "这一版的正文读不出来，请从备份恢复。",
+            "this revision's content cannot be read; restore it from a backup.",
+        )
+    })
 }
 
 pub(super) fn wrong(zh: &str, en: &str) -> Trouble {

@@ -11,11 +11,11 @@ use serde::de::DeserializeOwned;
 
 use super::act::{Act, Answer, Refusal};
 use super::embedded::{
-    ActError, BlobError, BlobHash, CareError, Copied, Health, OpenError, Opened, Options, Order,
-    Reader, Scan, Tell, record,
+    ActError, BlobError, BlobHash, Blobs, CareError, Copied, Health, OpenError, Opened, Options,
+    Order, Reader, Scan, Tell, record,
 };
 use super::office::{Office, Rules, Run};
-use super::{Dossier, Standing, Store, StoreError, Stored, keys};
+use super::{Desk, Dossier, Standing, Store, StoreError, Stored, keys};
 use crate::ids::{DeliveryId, ItemId};
 use crate::model::channel::ChannelRecord;
 use crate::model::delivery::{Delivery, Hold, State};
@@ -249,6 +249,27 @@ impl Store for Local {
         .await
     }
 
+    async fn desk(&self, id: ItemId, number: Option<u32>) -> Stored<Option<Desk>> {
+        let blobs = self.inner.blobs().clone();
+        self.read(move |reader| {
+            let Some(item) = get::<Item>(reader, &keys::item(id))? else {
+                return Ok(None);
+            };
+            let key = keys::revision(id, number.unwrap_or(item.latest));
+            let revision: Option<Revision> = get(reader, &key)?;
+            let content = match &revision {
+                Some(revision) => bytes_of(&blobs, &revision.hash)?,
+                None => None,
+            };
+            Ok(Some(Desk {
+                item,
+                revision,
+                content,
+            }))
+        })
+        .await
+    }
+
     async fn revision(&self, id: ItemId, number: u32) -> Stored<Option<Revision>> {
         self.read(move |reader| get(reader, &keys::revision(id, number)))
             .await
@@ -313,22 +334,24 @@ impl Store for Local {
     }
 
     async fn blob(&self, hash: &str) -> Stored<Option<Arc<Vec<u8>>>> {
-        let key = keys::inline(hash);
-        let inline = self
-            .read(move |reader| get::<Vec<u8>>(reader, &key))
-            .await?;
-        if let Some(bytes) = inline {
+        let hash = hash.to_owned();
+        let blobs = self.inner.blobs().clone();
+        self.read(move |_| bytes_of(&blobs, &hash)).await
+    }
+
+    async fn drafts(&self, id: ItemId, revision: u32, hash: &str) -> Stored<Option<Arc<Vec<u8>>>> {
+        let hash = hash.to_owned();
+        let blobs = self.inner.blobs().clone();
+        self.read(move |reader| {
+            let key = keys::drafts(id, revision, &hash);
+            let Some(bytes) = get::<serde_bytes::ByteBuf>(reader, &key)? else {
+                return bytes_of(&blobs, &hash);
+            };
+            let bytes = bytes.into_vec();
             let whole = blake3::hash(&bytes).to_hex().as_str() == hash;
-            return Ok(whole.then(|| Arc::new(bytes)));
-        }
-        let Ok(hash) = BlobHash::from_str(hash) else {
-            return Ok(None);
-        };
-        match self.inner.blobs().get(hash).await {
-            Ok(bytes) => Ok(Some(Arc::new(bytes))),
-            Err(BlobError::Missing(_)) => Ok(None),
-            Err(error) => Err(blob_error(&error)),
-        }
+            Ok(whole.then(|| Arc::new(bytes)))
+        })
+        .await
     }
 
     fn standing(&self) -> Standing {
@@ -374,6 +397,18 @@ impl Store for Local {
 
     async fn close(&self) {
         self.inner.clone().close().await;
+    }
+}
+
+/// Bytes by their hash, checked against it.
+fn bytes_of(blobs: &Blobs, hash: &str) -> Stored<Option<Arc<Vec<u8>>>> {
+    let Ok(hash) = BlobHash::from_str(hash) else {
+        return Ok(None);
+    };
+    match blobs.get_blocking(hash) {
+        Ok(bytes) => Ok(Some(Arc::new(bytes))),
+        Err(BlobError::Missing(_)) => Ok(None),
+        Err(error) => Err(blob_error(&error)),
     }
 }
 

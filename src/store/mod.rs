@@ -8,6 +8,7 @@ pub mod act;
 pub mod embedded;
 mod keys;
 pub mod local;
+pub mod memory;
 pub mod office;
 
 use std::path::PathBuf;
@@ -69,6 +70,15 @@ pub struct Dossier {
     pub deliveries: Vec<Delivery>,
 }
 
+/// What is about to be signed: the item, the revision meant, and its content's bytes.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    pub item: Item,
+    pub revision: Option<Revision>,
+    /// None where the blob is missing.
+    pub content: Option<Arc<Vec<u8>>>,
+}
+
 /// How the store stands.
 #[derive(Debug, Clone)]
 pub struct Standing {
@@ -98,6 +108,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     async fn dossier(&self, id: ItemId) -> Stored<Option<Dossier>>;
 
+    /// One revision, the newest where none is named, read with its content in one go.
+    async fn desk(&self, id: ItemId, number: Option<u32>) -> Stored<Option<Desk>>;
+
     async fn revision(&self, id: ItemId, number: u32) -> Stored<Option<Revision>>;
 
     async fn delivery(&self, id: DeliveryId) -> Stored<Option<Delivery>>;
@@ -120,6 +133,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// The bytes, checked against their hash.
     async fn blob(&self, hash: &str) -> Stored<Option<Arc<Vec<u8>>>>;
+
+    /// The packed drafts that an approval of this revision named, checked against their hash.
+    async fn drafts(&self, id: ItemId, revision: u32, hash: &str) -> Stored<Option<Arc<Vec<u8>>>>;
 
     fn standing(&self) -> Standing;
 

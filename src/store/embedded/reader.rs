@@ -6,7 +6,7 @@
 use std::fmt;
 use std::ops::Bound;
 
-use super::state::{ReadError, State};
+use super::state::{ReadError, State, successor};
 use super::value::Value;
 
 /// Which way a scan goes.
@@ -70,11 +70,7 @@ impl<'a> Reader<'a> {
         if nothing_between(from, to) {
             return Ok(Vec::new());
         }
-        let range = self.state.range(from, to);
-        match scan.order {
-            Order::Forward => collect(range.take(scan.limit)),
-            Order::Reverse => collect(range.rev().take(scan.limit)),
-        }
+        collect(self.state.range(from, to, scan.order).take(scan.limit))
     }
 }
 
@@ -87,14 +83,6 @@ fn collect(
             Err(error) => Err(ReadError(error.to_string())),
         })
         .collect()
-}
-
-/// The first key above every key with this prefix; `None` where there is no such key.
-fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
-    let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
-    let mut above = prefix[..=last].to_vec();
-    above[last] += 1;
-    Some(above)
 }
 
 fn nothing_between(from: Bound<&[u8]>, to: Bound<&[u8]>) -> bool {

@@ -25,12 +25,13 @@ use super::inbox::{Answer, Inbox, Job};
 use super::keeper::{Keeper, Last, Marks, Work};
 use super::options::{Clock, Options};
 use super::own::{Cut, Note, Own};
+use super::post::Post;
 use super::reader::Reader;
 use super::recover::{self, Opened, Recovered, Shut};
 use super::room::Room;
 use super::segment;
 use super::state::{Head, ReadError, State};
-use super::walk::{Damage, Position};
+use super::walk::Damage;
 use super::watch;
 use super::writer::{Gauges, Ties, Writer};
 
@@ -44,6 +45,7 @@ pub struct Store<D: Domain> {
 
 pub(super) struct Inner<D: Domain> {
     pub(super) inbox: Arc<Inbox<D>>,
+    pub(super) post: Arc<Post<D>>,
     pub(super) state: State,
     pub(super) blobs: Blobs,
     pub(super) marks: Arc<Marks>,
@@ -159,6 +161,7 @@ impl<D: Domain> Store<D> {
     /// Once this returns with an answer, the act is on disk and every later read sees it.
     /// An act that was handed over happens even if the caller goes away before the answer.
     pub async fn act(&self, act: D::Act) -> Answer<D> {
+        self.inner.post.open();
         let answer = self.submit(act)?;
         answer
             .await
@@ -399,16 +402,11 @@ fn start<D: Domain>(options: &Options, domain: D, found: Recovered) -> io::Resul
         fatal::end_on_sled_panic(&fatal);
     }
     let blobs = Blobs::open(&data, &disk, &fatal)?;
-    let open_segment = found.journal.number();
+    let (position, open_segment) = (found.journal.position(), found.journal.number());
     let store = found.identity.store;
-    let Position { sequence, chain } = found.journal.position();
-    let marks = Arc::new(Marks::at(Head {
-        store,
-        sequence,
-        chain,
-    }));
-    let gauges = Arc::new(Gauges::default());
-    gauges.sequence.store(sequence, Ordering::Release);
+    let head = Head::at(store, position);
+    let marks = Arc::new(Marks::at(head));
+    let gauges = Gauges::at(position.sequence);
     let (tell, keeper) = Keeper {
         data: data.clone(),
         disk: disk.clone(),
@@ -445,8 +443,10 @@ fn start<D: Domain>(options: &Options, domain: D, found: Recovered) -> io::Resul
     for number in recover::uncompressed(&data.join("journal"), open_segment, &disk)? {
         drop(tell_care.send(Chore::Closed(number)));
     }
+    let post = Arc::new(Post::new());
     let ties = Ties {
         inbox: Arc::clone(&inbox),
+        post: Arc::clone(&post),
         marks: Arc::clone(&marks),
         gauges: Arc::clone(&gauges),
         keeper: tell.clone(),
@@ -474,15 +474,15 @@ fn start<D: Domain>(options: &Options, domain: D, found: Recovered) -> io::Resul
         watch,
         lock: found.lock,
     }));
-    let readers = Arc::new(Semaphore::new(READERS));
     Ok(Inner {
         inbox,
+        post,
         state,
         blobs,
         marks,
         gauges,
         fatal,
-        readers,
+        readers: Arc::new(Semaphore::new(READERS)),
         disk,
         data,
         keeper: tell,
@@ -514,12 +514,12 @@ fn shut_down<D: Domain>(options: &Options, shut: Shut) -> io::Result<Inner<D>> {
         sequence,
         chain: Chain([0; 32]),
     });
-    let gauges = Arc::new(Gauges::default());
-    gauges.sequence.store(sequence, Ordering::Release);
+    let gauges = Gauges::at(sequence);
     let inbox = Arc::new(Inbox::new());
     inbox.close();
     Ok(Inner {
         inbox,
+        post: Arc::new(Post::new()),
         state: shut.state,
         blobs,
         marks: Arc::new(Marks::at(head)),

@@ -3,9 +3,10 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::Bound;
 
 use super::domain::Change;
+use super::layers::{Changed, Layers};
+use super::reader::Order;
 use super::state::{ReadError, State};
 use super::value::Value;
 
@@ -29,6 +30,12 @@ impl Overlay {
         }
     }
 
+    /// Everything, out of it.
+    pub(super) fn take(&mut self) -> impl Iterator<Item = Changed> {
+        let changes = std::mem::take(&mut self.changes);
+        changes.into_iter().map(|(key, value)| (key.into(), value))
+    }
+
     pub(super) fn len(&self) -> usize {
         self.changes.len()
     }
@@ -43,7 +50,8 @@ impl Overlay {
 /// The state as the next act finds it. Reading cannot fail towards the domain: when sled does, the
 /// writer throws the whole group away and ends the process, so what was answered here does not matter.
 pub struct View<'a> {
-    state: &'a State,
+    /// What the changes lie on; nothing where they are all there is.
+    state: Option<&'a State>,
     overlay: &'a Overlay,
     failed: RefCell<Option<ReadError>>,
 }
@@ -56,6 +64,10 @@ impl fmt::Debug for View<'_> {
 
 impl<'a> View<'a> {
     pub(super) fn new(state: &'a State, overlay: &'a Overlay) -> Self {
+        Self::over(Some(state), overlay)
+    }
+
+    pub(super) fn over(state: Option<&'a State>, overlay: &'a Overlay) -> Self {
         Self {
             state,
             overlay,
@@ -75,7 +87,8 @@ impl<'a> View<'a> {
         if let Some(change) = self.overlay.changes.get(key) {
             return change.clone().map(Value::new);
         }
-        self.state.get(key).unwrap_or_else(|error| {
+        let found = self.state.map_or(Ok(None), |state| state.get(key));
+        found.unwrap_or_else(|error| {
             self.failed.replace(Some(error));
             None
         })
@@ -83,55 +96,19 @@ impl<'a> View<'a> {
 
     /// Every key that begins with `prefix`, in order.
     pub fn scan_prefix(&self, prefix: &[u8]) -> impl Iterator<Item = (Value, Value)> {
-        let within = (Bound::Included(prefix.to_vec()), Bound::Unbounded);
         let end = prefix.to_vec();
-        let changes = self.overlay.changes.range(within);
-        Merge {
-            view: self,
-            below: self.state.scan(prefix).peekable(),
-            above: changes
-                .take_while(move |(key, _)| key.starts_with(&end))
-                .peekable(),
-        }
-    }
-}
-
-/// Two ordered sources as one; where both have a key, the change counts.
-struct Merge<'v, A: Iterator<Item = (&'v Vec<u8>, &'v Option<sled::IVec>)>> {
-    view: &'v View<'v>,
-    below: std::iter::Peekable<sled::Iter>,
-    above: std::iter::Peekable<A>,
-}
-
-impl<'v, A: Iterator<Item = (&'v Vec<u8>, &'v Option<sled::IVec>)>> Iterator for Merge<'v, A> {
-    type Item = (Value, Value);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let below = match self.below.peek() {
-                Some(Err(error)) => {
-                    self.view.failed.replace(Some(ReadError(error.to_string())));
-                    return None;
-                }
-                Some(Ok((key, _))) => Some(key),
-                None => None,
-            };
-            let from_above = match (below, self.above.peek()) {
-                (None, None) => return None,
-                (None, Some(_)) => true,
-                (Some(_), None) => false,
-                (Some(below), Some((above, _))) => above.as_slice() <= below.as_ref(),
-            };
-            if !from_above {
-                let (key, value) = self.below.next()?.ok()?;
-                return Some((Value::new(key), Value::new(value)));
+        let changes = self.overlay.changes.range(prefix.to_vec()..);
+        let above = changes
+            .take_while(move |(key, _)| key.starts_with(&end))
+            .map(|(key, value)| (key.as_slice().into(), value.clone()));
+        let below = self.state.map(|state| state.scan(prefix));
+        let pairs = Layers::new(above, below.into_iter().flatten(), Order::Forward);
+        pairs.map_while(|pair| match pair {
+            Ok((key, value)) => Some((Value::new(key), Value::new(value))),
+            Err(error) => {
+                self.failed.replace(Some(ReadError(error.to_string())));
+                None
             }
-            let (key, value) = self.above.next()?;
-            self.below
-                .next_if(|below| below.as_ref().is_ok_and(|(below, _)| below == key));
-            if let Some(value) = value {
-                return Some((Value::new(key.as_slice().into()), Value::new(value.clone())));
-            }
-        }
+        })
     }
 }

@@ -204,21 +204,47 @@ fn pass<E>(
     })
 }
 
+/// Most of a preallocated file is zeros, and no header begins in them: they are passed over by the page.
+const PAGE: usize = 4096;
+
+fn is_blank(page: &[u8]) -> bool {
+    page == &[0; PAGE][..page.len()]
+}
+
 /// Whether a frame's header stands anywhere behind `from`.
 fn lives_behind(bytes: &[u8], from: usize, key: &Key) -> bool {
-    (from..bytes.len())
-        .step_by(ALIGN)
-        .any(|at| frame::is_header(bytes, at, key))
+    let mut at = from;
+    while at < bytes.len() {
+        let end = (at + PAGE).min(bytes.len());
+        let lives = || {
+            (at..end)
+                .step_by(ALIGN)
+                .any(|at| frame::is_header(bytes, at, key))
+        };
+        if !is_blank(&bytes[at..end]) && lives() {
+            return true;
+        }
+        at = end;
+    }
+    false
 }
 
 /// From `from` to the last byte that is not zero.
 fn leftover(bytes: &[u8], from: usize) -> Vec<u8> {
     let rest = bytes.get(from..).unwrap_or_default();
-    let end = rest
-        .iter()
-        .rposition(|byte| *byte != 0)
-        .map_or(0, |last| last + 1);
-    rest[..end].to_vec()
+    let last = rest
+        .chunks(PAGE)
+        .enumerate()
+        .rev()
+        .find_map(|(number, page)| {
+            let last = || page.iter().rposition(|byte| *byte != 0);
+            if is_blank(page) {
+                None
+            } else {
+                last().map(|at| number * PAGE + at)
+            }
+        });
+    rest[..last.map_or(0, |last| last + 1)].to_vec()
 }
 
 /// Numbers run without a hole from the first segment that no base covers.

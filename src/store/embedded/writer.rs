@@ -1,8 +1,10 @@
-//! The one thread that changes anything: take, decide, write, sync, apply, answer.
+//! The one thread that changes anything: take, decide, write, sync, show, answer.
+//!
+//! sled gets what is shown at once when nothing waits, else with the next groups.
 //!
 //! The order of these steps is the recovery story. A death before the sync leaves a frame that is whole or not
 //! there; after it, one that the next start applies. Nobody hears of an act before its
-//! frame is synced and the state shows it, refusals included: one may rest on an act before it in the group.
+//! frame is synced and every read shows it, refusals included: one may rest on an act before it in the group.
 //!
 //! Classes are decided in order, so what settles never rests on what may be thrown away when the disk is full.
 
@@ -14,7 +16,6 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::care::Chore;
@@ -29,9 +30,13 @@ use super::journal::{AppendError, Journal};
 use super::keeper::{Marks, Work};
 use super::options::{Clock, Options};
 use super::own::Note;
+use super::post::{Letter, Post};
 use super::room::{Ballast, Room};
 use super::state::{Head, State};
 use super::view::{Overlay, View};
+
+/// Changes that may wait for sled while acts wait for the writer: a few milliseconds of sled's time.
+const DEFERRED: usize = 512;
 
 /// What the outside may read while the writer runs.
 #[derive(Debug, Default)]
@@ -41,6 +46,12 @@ pub(super) struct Gauges {
 }
 
 impl Gauges {
+    pub(super) fn at(sequence: u64) -> Arc<Self> {
+        let gauges = Self::default();
+        gauges.sequence.store(sequence, Ordering::Release);
+        Arc::new(gauges)
+    }
+
     pub(super) fn room(&self) -> Room {
         match self.room.load(Ordering::Relaxed) {
             0 => Room::Ample,
@@ -62,6 +73,7 @@ impl Gauges {
 /// What ties the writer to the other threads.
 pub(super) struct Ties<D: Domain> {
     pub(super) inbox: Arc<Inbox<D>>,
+    pub(super) post: Arc<Post<D>>,
     pub(super) marks: Arc<Marks>,
     pub(super) gauges: Arc<Gauges>,
     pub(super) keeper: Sender<Work>,
@@ -87,19 +99,15 @@ pub(super) struct Writer<D: Domain> {
     /// The group in the making, and its changes; kept for their memory.
     group: Group,
     overlay: Overlay,
+    /// The last entry that reads see; sled may be behind it.
+    shown: Head,
     /// Journal bytes since a checkpoint was last asked for.
     unflushed: u64,
 }
 
-/// An act that was decided, and who waits for it.
-struct Decided<D: Domain> {
-    answer: oneshot::Sender<Answer<D>>,
-    verdict: Answer<D>,
-}
-
 /// The acts of one turn.
 struct Turn<D: Domain> {
-    decided: Vec<Decided<D>>,
+    decided: Vec<Letter<D>>,
     /// How many of them settle something, and where the group stands behind them.
     settled: usize,
     mark: Mark,
@@ -120,6 +128,7 @@ impl<D: Domain> Writer<D> {
     ) -> io::Result<Self> {
         let mut salts = [0; 32];
         (options.chance)(&mut salts)?;
+        let shown = Head::at(store, journal.position());
         Ok(Self {
             domain,
             ties,
@@ -136,6 +145,7 @@ impl<D: Domain> Writer<D> {
             salts,
             group: Group::new(),
             overlay: Overlay::default(),
+            shown,
             unflushed: 0,
         })
     }
@@ -206,6 +216,7 @@ impl<D: Domain> Writer<D> {
                 Unavailable::Unwritable
             }));
         }
+        self.show();
         self.apply()?;
         self.house_keep();
         Ok(Ok(stamp))
@@ -222,12 +233,13 @@ impl<D: Domain> Writer<D> {
             self.write(&mut turn)?;
         }
         if self.group.count() > 0 {
+            self.show();
+        }
+        let waiting = self.state.pending();
+        if waiting > 0 && (waiting >= DEFERRED || self.ties.inbox.is_empty()) {
             self.apply()?;
         }
-        for Decided { answer, verdict } in turn.decided {
-            // Who asked may have gone; the act has happened all the same.
-            drop(answer.send(verdict));
-        }
+        self.ties.post.deliver(turn.decided);
         self.disk.step(Step::Answered);
         self.house_keep();
         Ok(())
@@ -265,7 +277,7 @@ impl<D: Domain> Writer<D> {
                 continue;
             }
             let verdict = self.verdict(act)?;
-            turn.decided.push(Decided { answer, verdict });
+            turn.decided.push(Letter { answer, verdict });
             if class == Class::Settle {
                 turn.settled = turn.decided.len();
                 turn.mark = self.group.mark();
@@ -324,14 +336,14 @@ impl<D: Domain> Writer<D> {
         } else {
             Unavailable::Unwritable
         };
-        for Decided { answer, .. } in turn.decided.drain(turn.settled..) {
+        for Letter { answer, .. } in turn.decided.drain(turn.settled..) {
             drop(answer.send(Err(ActError::Unavailable(why))));
         }
         self.group.cut(turn.mark);
         if self.group.count() == 0 || self.append_settling(why)? {
             return self.overlay_from_group();
         }
-        for Decided { answer, .. } in turn.decided.drain(..) {
+        for Letter { answer, .. } in turn.decided.drain(..) {
             drop(answer.send(Err(ActError::Unavailable(why))));
         }
         self.group.restart(self.group.first(), self.group.before());
@@ -379,22 +391,25 @@ impl<D: Domain> Writer<D> {
         Ok(())
     }
 
-    fn apply(&mut self) -> Result<(), End> {
-        let head = Head {
+    /// From here on every read sees the group.
+    fn show(&mut self) {
+        self.state.defer(self.overlay.take());
+        self.shown = Head {
             store: self.store,
             sequence: self.group.next() - 1,
             chain: self.group.chain(),
         };
-        let applied = self.state.apply(self.overlay.iter(), &head);
-        if let Err(error) = applied {
+        let sequence = self.shown.sequence;
+        self.ties.gauges.sequence.store(sequence, Ordering::Release);
+    }
+
+    /// Into sled, with what the groups before left for it.
+    fn apply(&mut self) -> Result<(), End> {
+        if let Err(error) = self.state.catch_up(&self.shown) {
             return Err(self.distrust(&format!("{error:?}")));
         }
         self.disk.step(Step::Applied);
-        self.ties.marks.set_applied(head);
-        self.ties
-            .gauges
-            .sequence
-            .store(head.sequence, Ordering::Release);
+        self.ties.marks.set_applied(self.shown);
         Ok(())
     }
 

@@ -50,7 +50,9 @@ impl Desk<'_> {
             self.put_delivery(delivery)?;
         }
         if let Some(bytes) = inline {
-            self.put(keys::inline(&approval.drafts), &bytes, "drafts")?;
+            let bytes = serde_bytes::Bytes::new(&bytes);
+            let key = keys::drafts(item.id, approval.revision, &approval.drafts);
+            self.put(key, &bytes, "drafts")?;
         }
         self.put(
             keys::approval(item.id, approval.revision),

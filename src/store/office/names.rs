@@ -34,8 +34,7 @@ pub(super) fn of(key: &[u8], value: &[u8], blob: &ReadBlob<'_>) -> Result<Vec<Bl
 
 /// Small drafts, by their hash.
 pub(super) fn carried(key: &[u8]) -> Option<BlobHash> {
-    let hash = key.strip_prefix(keys::INLINES)?;
-    std::str::from_utf8(hash).ok()?.parse().ok()
+    keys::drafts_hash(key)?.parse().ok()
 }
 
 fn revision(revision: &Revision, blob: &ReadBlob<'_>) -> Result<Vec<BlobHash>, Unnamed> {

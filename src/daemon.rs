@@ -169,11 +169,8 @@ async fn open(
     if let Some(cut) = &opened.cut {
         tracing::warn!("an unfinished end of the journal was set aside: {cut:?}");
     }
-    if opened.restored_copy {
-        return Err(NotStarted(Words::new(
-            "数据目录是复制或恢复来的，为避免重复发布，拒绝启动。请改用原目录。",
-            "this data folder was copied or restored; to publish nothing twice lubu does not start on it. Use the original folder.",
-        )));
+    if !store.standing().adopted {
+        tracing::warn!("{}", store.standing().words.en);
     }
     Ok((store, Access::Full))
 }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use lubu::service::StoreView;
 use lubu::service::view::{DeliveryView, ItemView};
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +57,11 @@ impl Status {
         let sending: Sending = daemon.get("/v1/sending").await?;
         for line in sending::lines(&sending) {
             println!("{line}\n");
+        }
+        let store: StoreView = daemon.get("/v1/store").await?;
+        if !store.healthy || !store.adopted {
+            println!("✕ {}", store.words);
+            super::keep::held(&store.held);
         }
         let Items { items } = daemon.get(&format!("/v1/items?{query}")).await?;
         if items.is_empty() {

@@ -251,7 +251,11 @@ pub(super) async fn intend(
         Ok(Answer::Go(after) | Answer::Moved(after)) => Ok(Some(after)),
         Ok(_)
         | Err(StoreError::Refused(
-            Refusal::Stale | Refusal::Withdrawn | Refusal::Paused | Refusal::Halted(_),
+            Refusal::Stale
+            | Refusal::Withdrawn
+            | Refusal::Paused
+            | Refusal::Halted(_)
+            | Refusal::NotAdopted,
         )) => Ok(None),
         Err(error) => Err(error),
     }

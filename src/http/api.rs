@@ -404,10 +404,11 @@ pub async fn healthz() -> Answer {
     ok(&json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
 }
 
-/// Ready means: what is taken in can be written.
+/// Ready means: what is taken in can be written, and sent.
 pub async fn readyz(State(app): State<App>) -> Answer {
     let standing = app.service.store.standing();
-    let status = if standing.healthy {
+    let ready = standing.healthy && standing.adopted;
+    let status = if ready {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
@@ -415,7 +416,8 @@ pub async fn readyz(State(app): State<App>) -> Answer {
     answer_json(
         status,
         &json!({
-            "ready": standing.healthy,
+            "ready": ready,
+            "adopted": standing.adopted,
             "store": standing.words.en,
             "store_zh": standing.words.zh,
             "sequence": standing.sequence.to_string(),

@@ -60,6 +60,8 @@ impl Trouble {
                 | Refusal::StillPublic
                 | Refusal::Paused
                 | Refusal::Halted(_)
+                | Refusal::NotAdopted
+                | Refusal::AdoptedAlready
                 | Refusal::Ran => ("conflict", 409),
                 Refusal::NotApproved
                 | Refusal::OtherContent

@@ -112,6 +112,12 @@ pub enum Act {
         period: String,
         done: Words,
     },
+    /// The folder was restored, copied or lost acts: nothing is sent from now on.
+    Withhold,
+    /// A person takes the folder over: sending may go on.
+    Adopt {
+        actor: Actor,
+    },
 }
 
 /// A new item with its first revision.
@@ -220,6 +226,10 @@ pub enum Refusal {
     Ran,
     /// A record cannot be read; the state must be rebuilt.
     Damaged(&'static str),
+    /// The folder was restored or copied, and nobody has taken it over.
+    NotAdopted,
+    /// There is nothing to take over.
+    AdoptedAlready,
 }
 
 impl Refusal {
@@ -296,6 +306,13 @@ impl Refusal {
                 format!("{by} said that it is not there; another person must order the next send"),
             ),
             Self::Ran => Words::new("本期已经执行过", "this period has run already"),
+            Self::NotAdopted => Words::new(
+                "数据目录是恢复或复制来的，尚未接管，暂不发送；请运行 lubu adopt",
+                "the data folder was restored or copied and is not adopted: nothing is sent before `lubu adopt`",
+            ),
+            Self::AdoptedAlready => {
+                Words::new("数据目录不需要接管", "the data folder needs no adoption")
+            }
             Self::Damaged(what) => Words::new(
                 format!("记录（{what}）读不出来，请重启以重建状态库"),
                 format!("a record ({what}) cannot be read; restart to rebuild the state"),

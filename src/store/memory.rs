@@ -5,6 +5,7 @@
 //! neither reads nor writes any more.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,7 +16,7 @@ use serde::de::DeserializeOwned;
 use super::act::{Act, Answer};
 use super::embedded::{Header, Table, View, record};
 use super::office::{Office, Rules, Run};
-use super::{Desk, Dossier, Standing, Store, StoreError, Stored, keys};
+use super::{Copied, Desk, Dossier, Standing, Store, StoreError, Stored, keys};
 use crate::ids::{DeliveryId, ItemId};
 use crate::model::channel::ChannelRecord;
 use crate::model::delivery::{Delivery, Hold, State};
@@ -234,6 +235,7 @@ impl Store for Memory {
         let healthy = !self.dead.load(Ordering::SeqCst);
         Standing {
             healthy,
+            adopted: true,
             words: if healthy {
                 Words::new("正常", "well")
             } else {
@@ -243,6 +245,13 @@ impl Store for Memory {
             journal_bytes: 0,
             free_bytes: u64::MAX,
         }
+    }
+
+    async fn backup(&self, _to: PathBuf) -> Stored<Copied> {
+        Err(StoreError::Unavailable(Words::new(
+            "内存中的存储没有备份",
+            "a store in memory has no backup",
+        )))
     }
 
     async fn close(&self) {

@@ -11,6 +11,7 @@ pub mod local;
 pub mod memory;
 pub mod office;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -24,6 +25,7 @@ use crate::model::halt::StopOrder;
 use crate::model::item::{Item, Revision};
 
 pub use act::{Act, Actor, Answer, Refusal};
+pub use embedded::Copied;
 pub use office::{Rules, Run};
 
 /// Why the store did not do it.
@@ -82,6 +84,8 @@ pub struct Desk {
 #[derive(Debug, Clone)]
 pub struct Standing {
     pub healthy: bool,
+    /// Whether anything may be sent: not from a folder that was restored or copied, before a person adopts it.
+    pub adopted: bool,
     pub words: Words,
     pub sequence: u64,
     pub journal_bytes: u64,
@@ -138,6 +142,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn drafts(&self, id: ItemId, revision: u32, hash: &str) -> Stored<Option<Arc<Vec<u8>>>>;
 
     fn standing(&self) -> Standing;
+
+    /// Copies everything that was answered so far into another folder; acts go on meanwhile.
+    async fn backup(&self, to: PathBuf) -> Stored<Copied>;
 
     /// Finishes what waits, makes a checkpoint and lets go of the folder.
     async fn close(&self);

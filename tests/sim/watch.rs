@@ -677,6 +677,10 @@ impl Store for Watched {
         self.inner.standing()
     }
 
+    async fn backup(&self, to: std::path::PathBuf) -> Stored<lubu::store::Copied> {
+        self.inner.backup(to).await
+    }
+
     async fn close(&self) {
         self.inner.close().await;
     }

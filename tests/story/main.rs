@@ -15,6 +15,7 @@ mod order_between_channels;
 mod overlap;
 mod quota_and_pause;
 mod recovery;
+mod restored;
 mod scripted;
 mod unknown_outcome;
 mod withdrawal;

@@ -61,6 +61,12 @@ pub enum Event {
     Retry {
         by: String,
     },
+    /// The store may be older than what was sent: nothing goes on by itself.
+    Restored,
+    /// A person lets go what was held for that.
+    Freed {
+        by: String,
+    },
     /// A person saw it, at this address or without knowing one.
     SaidLive {
         by: String,
@@ -91,6 +97,8 @@ impl Event {
             Self::LookFailed { .. } => "look_failed",
             Self::ClockBack { .. } => "clock_back",
             Self::Retry { .. } => "retry",
+            Self::Restored => "restored",
+            Self::Freed { .. } => "freed",
             Self::SaidLive { .. } => "said_live",
             Self::SaidAbsent { .. } => "said_absent",
         }

@@ -10,7 +10,7 @@ use lubu_channels::{
 
 use super::event::{Event, Illegal};
 use super::log::{close, decided, push};
-use super::{Delivery, Hold, JobNow, State, Wanted, Why, person, seen, unknown, wanted};
+use super::{Delivery, Hold, JobNow, State, Wanted, Why, person, restored, seen, unknown, wanted};
 use crate::model::attempt::{Attempt, Outcome, Told};
 use crate::model::policy::Policy;
 
@@ -46,6 +46,8 @@ pub fn transition(
         }
         Event::ClockBack { by } => clock_back(d, by),
         Event::Retry { by } => person::retry(d, by, now, policy).ok_or(illegal)?,
+        Event::Restored => restored::hold(d, now, policy).ok_or(illegal)?,
+        Event::Freed { by } => restored::free(d, &by, now, policy).ok_or(illegal)?,
         Event::SaidLive { by, url } => {
             person::said_live(d, &by, url, now, policy).ok_or(illegal)?;
         }

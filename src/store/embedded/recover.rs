@@ -124,6 +124,13 @@ pub(super) fn open(options: &Options) -> Result<Recovered, OpenError> {
     // Read before sled is opened: setting a corrupt one aside removes the file.
     let checkpoint = checkpoint::read(data).map_err(OpenError::io(data))?;
     let checkpoint = checkpoint.filter(|found| identity.knows(found.head.store));
+    let identity = if standing == Standing::Copied {
+        // Removed first: a death in between must not leave a copied state to be believed.
+        checkpoint::remove(data, &options.disk).map_err(OpenError::io(data))?;
+        identity::become_own(options, identity)?
+    } else {
+        identity
+    };
     let mut opening = Opening::new(options, identity, standing);
     let (state, corrupt) = opening.open_state()?;
     let head = state.head();
@@ -136,10 +143,13 @@ pub(super) fn open(options: &Options) -> Result<Recovered, OpenError> {
     let covered = base::covered(data).map_err(OpenError::io(data))?;
     let end = walk::find_end(opening.ground.trail(), known, covered)
         .map_err(OpenError::walk(&opening.ground.folder))?;
-    let key = Key::of(opening.ground.store);
-    let frame = end.last.as_ref().map(|last| last.last_frame.as_slice());
-    opening.opened.newest_ms = frame.and_then(|frame| frame::last_time(frame, &key));
+    // Under the id of the store that wrote it, which a restore may have changed since.
+    opening.opened.newest_ms = end
+        .last
+        .as_ref()
+        .and_then(|last| frame::last_time(&last.last_frame, &Key::of(last.header.store)));
     let mut journal = opening.settle_end(&end, known)?;
+    opening.identity = identity::ended_at(options, opening.identity, end.position.sequence)?;
     let doubt = if corrupt {
         Some(Rebuilt::Corrupt)
     } else {

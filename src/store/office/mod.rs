@@ -4,6 +4,7 @@
 //! because only here is the state known to be the newest: an approval of exactly these bytes, the
 //! release scope, the withdrawal, the pause, the quota, the version.
 
+mod adopt;
 mod approve;
 mod intake;
 mod lane;
@@ -91,7 +92,9 @@ impl Domain for Office {
             | Act::Withdraw { .. }
             | Act::Lane { .. }
             | Act::Sending { .. }
-            | Act::ClockRight { .. } => Class::Settle,
+            | Act::ClockRight { .. }
+            | Act::Withhold
+            | Act::Adopt { .. } => Class::Settle,
             Act::Intent { .. } | Act::Spend { .. } => Class::Intent,
             Act::Register { .. }
             | Act::Accept(_)
@@ -105,6 +108,10 @@ impl Domain for Office {
 
     fn names(key: &[u8], value: &[u8], blob: &ReadBlob<'_>) -> Result<Vec<BlobHash>, Unnamed> {
         names::of(key, value, blob)
+    }
+
+    fn carries(key: &[u8]) -> Option<BlobHash> {
+        names::carried(key)
     }
 
     fn decide(
@@ -198,6 +205,8 @@ impl Desk<'_> {
                 period,
                 done,
             } => self.fired(&schedule, &period, done),
+            Act::Withhold => self.withhold(),
+            Act::Adopt { actor } => self.adopt(&actor),
         }
     }
 

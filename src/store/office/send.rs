@@ -33,10 +33,11 @@ impl Desk<'_> {
         if before.version != version {
             return Err(Refusal::Stale);
         }
+        self.may_send()?;
         let rules = self.rules;
         let policy = policy(rules, id.channel)?;
         if job.goal != Goal::Withdraw {
-            self.may_send()?;
+            self.not_halted()?;
             self.may_leave(&before, &job)?;
             if let Some(missing) = self.missing(&before, &job, policy)? {
                 return self.moved(before, Event::Waits(Hold::After(missing)), policy);
@@ -90,7 +91,7 @@ impl Desk<'_> {
     }
 
     /// No person has stopped all sending, and the clock is believed.
-    fn may_send(&self) -> Result<(), Refusal> {
+    fn not_halted(&self) -> Result<(), Refusal> {
         if let Some(order) = self.get::<StopOrder>(keys::STOP_ORDER, "stop order")? {
             return Err(Refusal::Halted(Halt::Ordered(order)));
         }

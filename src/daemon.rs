@@ -62,9 +62,12 @@ fn cannot(what: &str, what_zh: &str, error: &impl std::fmt::Display) -> NotStart
 pub async fn start(config: Config) -> Result<Daemon, NotStarted> {
     let time: Arc<dyn Time> = Arc::new(Real);
     let rules = Rules::default();
-    let store = open(&config, Arc::clone(&time), rules.clone()).await?;
+    let (store, access) = open(&config, Arc::clone(&time), rules.clone()).await?;
     let store: Arc<dyn Store> = Arc::new(store);
-    let names = register(store.as_ref(), &config.channels).await?;
+    let names = match access {
+        Access::Full => register(store.as_ref(), &config.channels).await?,
+        Access::Reading => registered(store.as_ref(), &config.channels).await?,
+    };
     let policies = policies(&config.channels, &names);
     rules.replace(policies.clone());
     let stop = CancellationToken::new();
@@ -81,7 +84,10 @@ pub async fn start(config: Config) -> Result<Daemon, NotStarted> {
         stop: stop.clone(),
     });
     let benches = benches(&config.channels, &policies, &shared);
-    let engine = Engine::start(Arc::clone(&shared), benches).await?;
+    let engine = match access {
+        Access::Full => Engine::start(Arc::clone(&shared), benches).await?,
+        Access::Reading => Engine::idle(Arc::clone(&shared), benches),
+    };
     let config = Arc::new(config);
     let service = Arc::new(Service {
         config: Arc::clone(&config),
@@ -94,14 +100,16 @@ pub async fn start(config: Config) -> Result<Daemon, NotStarted> {
     let tasks = TaskTracker::new();
     let address = listen(&config, &service, &stop, &tasks).await?;
     serve_sites(&config, &stop, &tasks).await?;
-    if let Some(folder) = &config.daemon.inbox {
-        tasks.spawn(inbox::watch(
-            Arc::clone(&service),
-            folder.clone(),
-            stop.clone(),
-        ));
+    if access == Access::Full {
+        if let Some(folder) = &config.daemon.inbox {
+            tasks.spawn(inbox::watch(
+                Arc::clone(&service),
+                folder.clone(),
+                stop.clone(),
+            ));
+        }
+        tasks.spawn(run_schedules(Arc::clone(&service), stop.clone()));
     }
-    tasks.spawn(run_schedules(Arc::clone(&service), stop.clone()));
     Ok(Daemon {
         service,
         address,
@@ -110,7 +118,19 @@ pub async fn start(config: Config) -> Result<Daemon, NotStarted> {
     })
 }
 
-async fn open(config: &Config, time: Arc<dyn Time>, rules: Rules) -> Result<Local, NotStarted> {
+/// What the store lets us do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Full,
+    /// Its journal is damaged: pages and status go on, nothing is taken in or sent.
+    Reading,
+}
+
+async fn open(
+    config: &Config,
+    time: Arc<dyn Time>,
+    rules: Rules,
+) -> Result<(Local, Access), NotStarted> {
     let folder = config.daemon.data.clone();
     if let Some(parent) = folder.parent() {
         std::fs::create_dir_all(parent)
@@ -131,6 +151,17 @@ async fn open(config: &Config, time: Arc<dyn Time>, rules: Rules) -> Result<Loca
             opened.replayed
         );
     }
+    for bad in &opened.bad_bases {
+        tracing::error!(
+            "base {} of the store cannot be used: {}",
+            bad.sequence,
+            bad.why
+        );
+    }
+    if opened.damage.is_some() {
+        tracing::error!("nothing is taken in or sent: {}", store.standing().words.en);
+        return Ok((store, Access::Reading));
+    }
     if let Some(cut) = &opened.cut {
         tracing::warn!("an unfinished end of the journal was set aside: {cut:?}");
     }
@@ -140,7 +171,24 @@ async fn open(config: &Config, time: Arc<dyn Time>, rules: Rules) -> Result<Loca
             "this data folder was copied or restored; to publish nothing twice lubu does not start on it. Use the original folder.",
         )));
     }
-    Ok(store)
+    Ok((store, Access::Full))
+}
+
+/// The channels' numbers as they are known, where none can be given.
+async fn registered(
+    store: &dyn Store,
+    channels: &[ChannelConfig],
+) -> Result<Vec<(ChannelNo, String)>, StoreError> {
+    let known = store.channels().await?;
+    let number = |config: &ChannelConfig| {
+        let same = known.iter().find(|one| {
+            one.name == config.name
+                && one.adapter == config.adapter
+                && one.account == config.channel.caps().account
+        });
+        same.map(|one| (one.number, config.name.clone()))
+    };
+    Ok(channels.iter().filter_map(number).collect())
 }
 
 /// Every configured channel's number in this store.

@@ -27,7 +27,7 @@ use crate::store::{Act, Answer, Refusal, StoreError};
 #[derive(Debug)]
 pub struct Report {
     /// The delivery as it stands now.
-    pub delivery: Delivery,
+    pub delivery: Box<Delivery>,
     /// Other lanes' deliveries that may go on.
     pub released: Vec<Delivery>,
     /// How the channel behaved, for the breaker.
@@ -55,7 +55,7 @@ pub enum Behaved {
 }
 
 impl Report {
-    fn new(delivery: Delivery) -> Self {
+    fn new(delivery: Box<Delivery>) -> Self {
         Self {
             delivery,
             released: Vec::new(),
@@ -75,7 +75,7 @@ pub enum PublicSteps {
 }
 
 /// Takes the delivery as far as it goes now.
-pub async fn work(bench: &Bench, delivery: Delivery, public: PublicSteps) -> Report {
+pub async fn work(bench: &Bench, delivery: Box<Delivery>, public: PublicSteps) -> Report {
     let mut report = Report::new(delivery);
     while !bench.shared.stop.is_cancelled() {
         let now = bench.shared.time.now();
@@ -196,7 +196,7 @@ async fn run(bench: &Bench, report: &mut Report, ready: Ready) -> Result<Moved, 
     let Some(working) = intend(bench, &report.delivery, &ready).await? else {
         return refresh(bench, report).await;
     };
-    let repeat = is_repeat(&report.delivery, &ready.step);
+    let repeat = is_repeat(&report.delivery, &ready);
     report.delivery = working;
     if !matches!(report.delivery.state, State::Working { .. }) {
         // It waits for another channel, or for a quota.
@@ -208,12 +208,14 @@ async fn run(bench: &Bench, report: &mut Report, ready: Ready) -> Result<Moved, 
     record(bench, report, outcome).await
 }
 
-/// An earlier run of this step may have been applied.
-pub(super) fn is_repeat(delivery: &Delivery, step: &Step) -> bool {
-    delivery
-        .doubt
+/// An earlier run of this step, with the same content, may have been applied.
+pub(super) fn is_repeat(delivery: &Delivery, ready: &Ready) -> bool {
+    let same = delivery
+        .job
         .as_ref()
-        .is_some_and(|doubt| doubt.step.name == step.name)
+        .is_some_and(|job| job.goal == ready.now.goal && job.draft == ready.now.draft);
+    let doubt = delivery.doubt.as_ref();
+    same && doubt.is_some_and(|doubt| doubt.step.name == ready.step.name)
 }
 
 /// `None` when the delivery is not what it was taken for.
@@ -221,7 +223,7 @@ pub(super) async fn intend(
     bench: &Bench,
     delivery: &Delivery,
     ready: &Ready,
-) -> Result<Option<Delivery>, StoreError> {
+) -> Result<Option<Box<Delivery>>, StoreError> {
     let act = Act::Intent {
         id: delivery.id,
         version: delivery.version,
@@ -229,7 +231,7 @@ pub(super) async fn intend(
         step: ready.step.clone(),
     };
     match bench.shared.store.act(act).await {
-        Ok(Answer::Go(after) | Answer::Moved(after)) => Ok(Some(*after)),
+        Ok(Answer::Go(after) | Answer::Moved(after)) => Ok(Some(after)),
         Ok(_) | Err(StoreError::Refused(Refusal::Stale | Refusal::Withdrawn | Refusal::Paused)) => {
             Ok(None)
         }
@@ -333,7 +335,7 @@ pub(super) async fn settle(
         };
         match bench.shared.store.act(act).await {
             Ok(Answer::Settled(after, released)) => {
-                report.delivery = *after;
+                report.delivery = after;
                 report.released.extend(released);
                 return Ok(());
             }
@@ -352,7 +354,7 @@ pub(super) async fn settle(
 async fn refresh(bench: &Bench, report: &mut Report) -> Result<Moved, Stumble> {
     let before = report.delivery.version;
     if let Some(delivery) = bench.shared.store.delivery(report.delivery.id).await? {
-        report.delivery = delivery;
+        *report.delivery = delivery;
     }
     // Unchanged: the lane is paused, or was refused for a reason that time will not cure here.
     Ok(if report.delivery.version == before {
@@ -382,7 +384,7 @@ async fn stumbled(bench: &Bench, mut report: Report, stumble: &Stumble) -> Repor
         }
     }
     if let Ok(Some(delivery)) = bench.shared.store.delivery(id).await {
-        report.delivery = delivery;
+        *report.delivery = delivery;
     }
     report
 }

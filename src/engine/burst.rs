@@ -10,7 +10,7 @@ use crate::model::delivery::{Delivery, State};
 /// One post that waits before the step.
 #[derive(Debug)]
 pub struct Waiting {
-    pub delivery: Delivery,
+    pub delivery: Box<Delivery>,
     pub ready: Ready,
 }
 
@@ -85,7 +85,7 @@ fn own(
     })
 }
 
-fn report(delivery: Delivery) -> Report {
+fn report(delivery: Box<Delivery>) -> Report {
     Report {
         delivery,
         released: Vec::new(),
@@ -95,9 +95,9 @@ fn report(delivery: Delivery) -> Report {
     }
 }
 
-async fn reread(bench: &Bench, delivery: Delivery) -> Report {
+async fn reread(bench: &Bench, delivery: Box<Delivery>) -> Report {
     let now = bench.shared.store.delivery(delivery.id).await;
-    report(now.ok().flatten().unwrap_or(delivery))
+    report(now.ok().flatten().map_or(delivery, Box::new))
 }
 
 /// All at once, answers in order: their acts share one sync.

@@ -46,7 +46,7 @@ pub struct Lane {
     inbox: mpsc::UnboundedReceiver<Message>,
     due: BTreeSet<(Timestamp, DeliveryId)>,
     /// With the time under which it is in `due`.
-    queued: HashMap<DeliveryId, (Timestamp, Delivery)>,
+    queued: HashMap<DeliveryId, (Timestamp, Box<Delivery>)>,
     running: HashMap<DeliveryId, Running>,
     tasks: JoinSet<Vec<Report>>,
     by_task: HashMap<Id, Vec<DeliveryId>>,
@@ -62,7 +62,7 @@ pub struct Lane {
 /// What runs: the version it began with, and what came in about it meanwhile.
 struct Running {
     version: u64,
-    newer: Option<Delivery>,
+    newer: Option<Box<Delivery>>,
 }
 
 impl Lane {
@@ -96,7 +96,7 @@ impl Lane {
             unknown: BTreeMap::new(),
         };
         for delivery in unsettled {
-            lane.queue(delivery, None);
+            lane.queue(Box::new(delivery), None);
         }
         lane
     }
@@ -135,7 +135,7 @@ impl Lane {
 
     fn receive(&mut self, message: Message) {
         match message {
-            Message::Look(delivery) => self.hear(*delivery),
+            Message::Look(delivery) => self.hear(delivery),
             Message::Record(record) => {
                 self.pause = record.pause;
                 self.breaker = record.breaker;
@@ -150,7 +150,7 @@ impl Lane {
     }
 
     /// Messages may come late: what is known already and newer stands.
-    fn hear(&mut self, delivery: Delivery) {
+    fn hear(&mut self, delivery: Box<Delivery>) {
         if let Some(running) = self.running.get_mut(&delivery.id) {
             if running
                 .newer
@@ -177,7 +177,7 @@ impl Lane {
         }
     }
 
-    fn queue(&mut self, delivery: Delivery, not_before: Option<Timestamp>) {
+    fn queue(&mut self, delivery: Box<Delivery>, not_before: Option<Timestamp>) {
         let id = delivery.id;
         self.unqueue(id);
         match &delivery.state {
@@ -360,7 +360,7 @@ impl Lane {
             self.running.remove(&id);
             if let Some(delivery) = self.left_open(id).await {
                 let wait = self.bench.shared.time.now() + CRASHED;
-                self.queue(delivery, Some(wait));
+                self.queue(Box::new(delivery), Some(wait));
             }
         }
     }

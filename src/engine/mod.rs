@@ -148,6 +148,22 @@ impl Engine {
         })
     }
 
+    /// Without lanes: nothing is sent or looked at. For a store that can only be read.
+    pub fn idle(shared: Arc<Shared>, benches: Vec<Bench>) -> Self {
+        let benches = benches
+            .into_iter()
+            .map(|bench| (bench.policy.number, Arc::new(bench)))
+            .collect();
+        let tasks = TaskTracker::new();
+        tasks.close();
+        Self {
+            shared,
+            hub: Hub::default(),
+            benches,
+            tasks,
+        }
+    }
+
     pub fn hub(&self) -> &Hub {
         &self.hub
     }

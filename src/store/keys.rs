@@ -5,6 +5,8 @@ use crate::ids::{ChannelNo, DeliveryId, ItemId};
 pub const ITEMS: &[u8] = b"i";
 pub const DELIVERIES: &[u8] = b"d";
 pub const CHANNELS: &[u8] = b"c";
+pub const REVISIONS: &[u8] = b"r";
+pub const APPROVALS: &[u8] = b"a";
 
 fn join(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
     let mut key = vec![kind];
@@ -67,9 +69,11 @@ pub fn quota(account: &str, name: &str, window: &str) -> Vec<u8> {
     )
 }
 
-/// Small bytes by their hash, which travelled in an act.
-pub fn inline(hash: &str) -> Vec<u8> {
-    join(b'b', &[hash.as_bytes()])
+/// Small drafts that travelled in their approval's act. By item first: they are many bytes, and keys
+/// that come in order cost the state a fraction of scattered ones.
+pub fn drafts(id: ItemId, revision: u32, hash: &str) -> Vec<u8> {
+    let revision = revision.to_be_bytes();
+    join(b'b', &[id.bytes(), &revision, hash.as_bytes()])
 }
 
 /// The last index number given in a year.

@@ -26,7 +26,7 @@ pub struct Local {
 }
 
 impl Local {
-    /// Opens or makes the data folder. Blocks.
+    /// Opens or makes the data folder; one whose journal is damaged only for reading, which `Opened` says. Blocks.
     pub fn open(
         folder: &Path,
         clock: Arc<dyn Clock>,
@@ -41,7 +41,11 @@ impl Local {
 
     /// The same with every option.
     pub fn open_with(options: &Options, rules: Rules) -> Result<(Self, Opened), OpenError> {
-        let (inner, opened) = super::embedded::Store::open(options, Office::new(rules))?;
+        let opened = super::embedded::Store::open(options, Office::new(rules));
+        let (inner, opened) = match opened {
+            Err(OpenError::Damaged(damage)) => super::embedded::Store::open_shut(options, damage)?,
+            other => other?,
+        };
         Ok((Self { inner }, opened))
     }
 
@@ -202,7 +206,7 @@ impl Store for Local {
             let key = keys::revision(id, number.unwrap_or(item.latest));
             let revision: Option<Revision> = get(reader, &key)?;
             let content = match &revision {
-                Some(revision) => bytes_of(reader, &blobs, &revision.hash)?,
+                Some(revision) => bytes_of(&blobs, &revision.hash)?,
                 None => None,
             };
             Ok(Some(Desk {
@@ -270,15 +274,32 @@ impl Store for Local {
 
     async fn put_blob(&self, bytes: Vec<u8>) -> Stored<String> {
         let put = self.inner.blobs().put(bytes).await;
-        put.map(|pin| pin.hash().to_string())
-            .map_err(|error| blob_error(&error))
+        let pin = put.map_err(|error| blob_error(&error))?;
+        let hash = pin.hash().to_string();
+        // The act that names it comes later, from whoever asked.
+        self.inner.lend(pin);
+        Ok(hash)
     }
 
     async fn blob(&self, hash: &str) -> Stored<Option<Arc<Vec<u8>>>> {
         let hash = hash.to_owned();
         let blobs = self.inner.blobs().clone();
-        self.read(move |reader| bytes_of(reader, &blobs, &hash))
-            .await
+        self.read(move |_| bytes_of(&blobs, &hash)).await
+    }
+
+    async fn drafts(&self, id: ItemId, revision: u32, hash: &str) -> Stored<Option<Arc<Vec<u8>>>> {
+        let hash = hash.to_owned();
+        let blobs = self.inner.blobs().clone();
+        self.read(move |reader| {
+            let key = keys::drafts(id, revision, &hash);
+            let Some(bytes) = get::<serde_bytes::ByteBuf>(reader, &key)? else {
+                return bytes_of(&blobs, &hash);
+            };
+            let bytes = bytes.into_vec();
+            let whole = blake3::hash(&bytes).to_hex().as_str() == hash;
+            Ok(whole.then(|| Arc::new(bytes)))
+        })
+        .await
     }
 
     fn standing(&self) -> Standing {
@@ -288,6 +309,13 @@ impl Store for Local {
             Health::Short(_) => {
                 Words::new("磁盘空间不足，暂停接收或发送", "the disk is nearly full")
             }
+            Health::Damaged => self.inner.damage().map_or_else(
+                || Words::new("日志损坏", "the journal is damaged"),
+                |damage| {
+                    let damaged = OpenError::Damaged(damage.clone());
+                    Words::new(damaged.zh(), format!("failed to {damaged}"))
+                },
+            ),
             Health::Stopped => Words::new("存储已停止", "the store has stopped"),
         };
         let status = self.inner.status().ok();
@@ -305,13 +333,8 @@ impl Store for Local {
     }
 }
 
-/// Bytes by their hash, checked against it: from the state where they are small, else from their file.
-fn bytes_of(reader: &Reader<'_>, blobs: &Blobs, hash: &str) -> Stored<Option<Arc<Vec<u8>>>> {
-    if let Some(bytes) = get::<serde_bytes::ByteBuf>(reader, &keys::inline(hash))? {
-        let bytes = bytes.into_vec();
-        let whole = blake3::hash(&bytes).to_hex().as_str() == hash;
-        return Ok(whole.then(|| Arc::new(bytes)));
-    }
+/// Bytes by their hash, checked against it.
+fn bytes_of(blobs: &Blobs, hash: &str) -> Stored<Option<Arc<Vec<u8>>>> {
     let Ok(hash) = BlobHash::from_str(hash) else {
         return Ok(None);
     };

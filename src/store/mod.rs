@@ -8,6 +8,7 @@ pub mod act;
 pub mod embedded;
 mod keys;
 pub mod local;
+pub mod memory;
 pub mod office;
 
 use std::sync::Arc;
@@ -128,6 +129,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// The bytes, checked against their hash.
     async fn blob(&self, hash: &str) -> Stored<Option<Arc<Vec<u8>>>>;
+
+    /// The packed drafts that an approval of this revision named, checked against their hash.
+    async fn drafts(&self, id: ItemId, revision: u32, hash: &str) -> Stored<Option<Arc<Vec<u8>>>>;
 
     fn standing(&self) -> Standing;
 

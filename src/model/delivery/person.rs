@@ -96,7 +96,7 @@ pub(super) fn said_live(
     decided(d, "confirm", Outcome::Person, Some(words.clone()), now);
     d.doubt = None;
     d.said_absent = None;
-    seen::set_live(d, None, url, Evidence::Person, now);
+    seen::set_live(d, None, url, Evidence::Person, now, policy);
     if goal == Goal::Withdraw {
         // It was to go and is still there: the withdrawal goes on.
         let told = Told {

@@ -10,7 +10,7 @@ use lubu_channels::{
 
 use super::log::decided;
 use super::transition::back_off;
-use super::{Delivery, Hold, State, Unknown, Wanted, wanted};
+use super::{Delivery, Hold, State, Unknown, Wanted, unknown, wanted};
 use crate::model::attempt::{Outcome, Told};
 use crate::model::policy::Policy;
 
@@ -20,7 +20,7 @@ pub(super) fn apply(d: &mut Delivery, seen: &[Seen], now: Timestamp, policy: &Po
     let Some(seen) = seen.first() else { return };
     match (&seen.verdict, goal(d)) {
         (Verdict::Live(Match::Same | Match::Unread), Goal::Publish | Goal::Update) => {
-            live(d, seen, now);
+            live(d, seen, now, policy);
         }
         (Verdict::Removed(_) | Verdict::Notice | Verdict::Absent, Goal::Withdraw) => {
             gone(d, now, policy);
@@ -53,7 +53,7 @@ pub(super) fn after_look(
 
 fn after_publish(d: &mut Delivery, seen: &Seen, now: Timestamp, policy: &Policy) {
     match &seen.verdict {
-        Verdict::Live(Match::Same | Match::Unread) => live(d, seen, now),
+        Verdict::Live(Match::Same | Match::Unread) => live(d, seen, now, policy),
         Verdict::Live(Match::Earlier) | Verdict::Reviewing => wait(d, None, now, policy),
         Verdict::Live(Match::Differs) => {
             set_copy(d, seen, now);
@@ -141,9 +141,10 @@ fn wait(d: &mut Delivery, words: Option<Words>, now: Timestamp, policy: &Policy)
     }
 }
 
-fn live(d: &mut Delivery, seen: &Seen, now: Timestamp) {
+fn live(d: &mut Delivery, seen: &Seen, now: Timestamp, policy: &Policy) {
     set_copy(d, seen, now);
-    d.doubt = None;
+    let coming = unknown::overwrites_until(d, policy).is_some_and(|until| until > now);
+    d.doubt.take_if(|_| !coming);
     d.tries = 0;
     d.state = State::Live;
     if d.first_live.is_none() {
@@ -158,6 +159,7 @@ pub(super) fn set_live(
     address: Option<String>,
     evidence: Evidence,
     now: Timestamp,
+    policy: &Policy,
 ) {
     let seen = Seen {
         place: 0,
@@ -166,7 +168,7 @@ pub(super) fn set_live(
         address,
         evidence,
     };
-    live(d, &seen, now);
+    live(d, &seen, now, policy);
 }
 
 fn set_copy(d: &mut Delivery, seen: &Seen, now: Timestamp) {

@@ -270,6 +270,41 @@ fn gone_is_not_said_while_a_lost_send_can_still_arrive() {
 }
 
 #[test]
+fn gone_is_not_said_while_a_lost_send_that_was_repeated_since_can_still_arrive() {
+    let mut desk = in_place();
+    desk.send(Effect::Idempotent).unsure();
+    desk.send(Effect::Idempotent).sent();
+    desk.must(Event::Finished).saw(Verdict::Live(Match::Same));
+    desk.withdraw();
+    desk.begin(Step::new("remove", Effect::Idempotent).shows())
+        .sent();
+    desk.must(Event::Finished).saw(Verdict::Absent);
+    assert_eq!(desk.state(), PublicState::InReview);
+    desk.after(desk.policy.settle).saw(Verdict::Absent);
+    assert_eq!(desk.state(), PublicState::Withdrawn);
+}
+
+#[test]
+fn a_new_text_goes_out_only_when_a_lost_write_of_the_old_one_can_no_longer_overwrite_it() {
+    let settled = |desk: &Desk| desk.now + desk.policy.settle;
+    let mut desk = in_place();
+    desk.send(Effect::Idempotent).unsure();
+    let until = settled(&desk);
+    desk.after(Duration::from_secs(5))
+        .must(Event::Approved(wanted(2)));
+    assert_eq!(desk.d.next_at(), Some(until));
+
+    let mut desk = in_place();
+    desk.send(Effect::Idempotent).unsure();
+    let until = settled(&desk);
+    desk.after(Duration::from_secs(5)).send(Effect::Idempotent);
+    desk.sent().must(Event::Finished);
+    desk.saw(Verdict::Live(Match::Same));
+    desk.must(Event::Approved(wanted(2)));
+    assert_eq!(desk.d.next_at(), Some(until));
+}
+
+#[test]
 fn a_new_revision_waits_while_a_keyed_post_is_in_doubt() {
     let mut desk = social(false);
     desk.send(KEYED).unsure();

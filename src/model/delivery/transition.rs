@@ -107,7 +107,7 @@ fn done(d: &mut Delivery, receipt: Receipt, now: Timestamp, policy: &Policy) -> 
     close(d, now, Outcome::Done, None, receipt.request_id.as_deref());
     d.progress = receipt.progress;
     d.tries = 0;
-    applied(d, &step);
+    applied(d, &step, now, policy);
     d.state = State::Due {
         at: now,
         why: Why::Onward,
@@ -117,12 +117,14 @@ fn done(d: &mut Delivery, receipt: Receipt, now: Timestamp, policy: &Policy) -> 
     Some(())
 }
 
-/// The step is known to have been applied.
-pub(super) fn applied(d: &mut Delivery, step: &Step) {
+/// The step is known to have been applied. A lost run of it may still arrive after this one, and
+/// undo what comes next: that stays on record until it is settled.
+pub(super) fn applied(d: &mut Delivery, step: &Step, now: Timestamp, policy: &Policy) {
     let withdrawing = d.job.as_ref().is_some_and(|job| job.goal == Goal::Withdraw);
+    let coming = unknown::overwrites_until(d, policy).is_some_and(|until| until > now);
     d.doubt.take_if(|doubt| {
         let replaced = step.shows && !withdrawing && doubt.step.effect == Effect::Idempotent;
-        doubt.step.name == step.name || replaced
+        !coming && (doubt.step.name == step.name || replaced)
     });
     if step.shows && !withdrawing {
         d.shown = true;

@@ -162,7 +162,7 @@ pub(super) fn looked(
         Truth::Applied => {
             decided(d, "look", Outcome::Found, None, now);
             d.tries = 0;
-            applied(d, &unknown.step);
+            applied(d, &unknown.step, now, policy);
             d.state = State::Due {
                 at: now,
                 why: Why::Onward,
@@ -270,6 +270,14 @@ pub(super) fn next_look(
         (None, 1) => not_before.or(Some(now + policy.settle)),
         (None, _) => None,
     };
+}
+
+/// Until when a dead call's bytes can still overwrite what readers see: those of a step that only
+/// repeats itself, since every other is looked for first.
+pub(super) fn overwrites_until(d: &Delivery, policy: &Policy) -> Option<Timestamp> {
+    let doubt = d.doubt.as_ref().filter(|doubt| !doubt.absent)?;
+    let writes = doubt.step.effect == Effect::Idempotent && doubt.step.shows;
+    (writes && doubt.goal != Goal::Withdraw).then(|| doubt.ended + policy.settle)
 }
 
 fn delta(wait: std::time::Duration) -> chrono::TimeDelta {

@@ -263,6 +263,7 @@ pub(super) fn rest(d: &mut Delivery, now: Timestamp, policy: &Policy) {
     if matches!(d.state, State::Due { .. }) && d.plan(policy).is_none() {
         resume(d, now, policy);
     }
+    after_older_bytes(d, policy);
     // An earlier run may still have been applied: that is not known to have failed.
     if matches!(d.state, State::Failed { .. }) && !d.withdrawing() {
         unknown::look_first(d, now, policy);
@@ -280,6 +281,20 @@ pub(super) fn rest(d: &mut Delivery, now: Timestamp, policy: &Policy) {
         State::Unknown(unknown) => unknown.at = None,
         State::Held { at, .. } => *at = None,
         _ => {}
+    }
+}
+
+/// Other content does not go out while a lost call with the old one can still arrive on top of it.
+fn after_older_bytes(d: &mut Delivery, policy: &Policy) {
+    let (Wanted::Revision(wanted), Some(job)) = (&d.wanted, &d.job) else {
+        return;
+    };
+    if job.draft == wanted.draft {
+        return;
+    }
+    let until = unknown::overwrites_until(d, policy);
+    if let (State::Due { at, .. }, Some(until)) = (&mut d.state, until) {
+        *at = until.max(*at);
     }
 }
 

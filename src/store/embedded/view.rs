@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::domain::Change;
-use super::merge::{Changed, Merge};
+use super::layers::{Changed, Layers};
 use super::reader::Order;
 use super::state::{ReadError, State};
 use super::value::Value;
@@ -50,7 +50,8 @@ impl Overlay {
 /// The state as the next act finds it. Reading cannot fail towards the domain: when sled does, the
 /// writer throws the whole group away and ends the process, so what was answered here does not matter.
 pub struct View<'a> {
-    state: &'a State,
+    /// What the changes lie on; nothing where they are all there is.
+    state: Option<&'a State>,
     overlay: &'a Overlay,
     failed: RefCell<Option<ReadError>>,
 }
@@ -63,6 +64,10 @@ impl fmt::Debug for View<'_> {
 
 impl<'a> View<'a> {
     pub(super) fn new(state: &'a State, overlay: &'a Overlay) -> Self {
+        Self::over(Some(state), overlay)
+    }
+
+    pub(super) fn over(state: Option<&'a State>, overlay: &'a Overlay) -> Self {
         Self {
             state,
             overlay,
@@ -82,7 +87,8 @@ impl<'a> View<'a> {
         if let Some(change) = self.overlay.changes.get(key) {
             return change.clone().map(Value::new);
         }
-        self.state.get(key).unwrap_or_else(|error| {
+        let found = self.state.map_or(Ok(None), |state| state.get(key));
+        found.unwrap_or_else(|error| {
             self.failed.replace(Some(error));
             None
         })
@@ -95,7 +101,8 @@ impl<'a> View<'a> {
         let above = changes
             .take_while(move |(key, _)| key.starts_with(&end))
             .map(|(key, value)| (key.as_slice().into(), value.clone()));
-        let pairs = Merge::new(above, self.state.scan(prefix), Order::Forward);
+        let below = self.state.map(|state| state.scan(prefix));
+        let pairs = Layers::new(above, below.into_iter().flatten(), Order::Forward);
         pairs.map_while(|pair| match pair {
             Ok((key, value)) => Some((Value::new(key), Value::new(value))),
             Err(error) => {

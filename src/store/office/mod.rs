@@ -7,6 +7,7 @@
 mod approve;
 mod intake;
 mod lane;
+mod names;
 mod send;
 
 pub use lane::Run;
@@ -20,7 +21,9 @@ use serde::de::DeserializeOwned;
 
 use super::act::{Act, Actor, Answer, Refusal};
 use super::embedded::record;
-use super::embedded::{Change, Class, Decision, Domain, Header, Stamp, View};
+use super::embedded::{
+    BlobHash, Change, Class, Decision, Domain, Header, ReadBlob, Stamp, Unnamed, View,
+};
 use super::keys;
 use crate::ids::{ChannelNo, DeliveryId, ItemId};
 use crate::model::delivery::Delivery;
@@ -78,6 +81,10 @@ impl Domain for Office {
             | Act::Fire { .. }
             | Act::Fired { .. } => Class::Intake,
         }
+    }
+
+    fn names(key: &[u8], value: &[u8], blob: &ReadBlob<'_>) -> Result<Vec<BlobHash>, Unnamed> {
+        names::of(key, value, blob)
     }
 
     fn decide(

@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lubu::store::embedded::{BlobHash, Change, Class, Decision, Domain, Header, Stamp, View};
+use lubu::store::embedded::{
+    BlobHash, Change, Class, Decision, Domain, Header, ReadBlob, Stamp, Unnamed, View,
+};
 
 use crate::dice::Dice;
 
@@ -79,6 +81,12 @@ impl Domain for Notes {
 
     fn class(act: &Note) -> Class {
         act.class()
+    }
+
+    fn names(key: &[u8], value: &[u8], _: &ReadBlob<'_>) -> Result<Vec<BlobHash>, Unnamed> {
+        let hash = value.try_into().map(BlobHash::from_bytes);
+        let named = hash.ok().filter(|_| key.starts_with(b"b/"));
+        Ok(named.into_iter().collect())
     }
 
     fn decide(&mut self, act: Note, _: &View<'_>, stamp: Stamp) -> Result<Decision<Stamp>, No> {

@@ -267,6 +267,9 @@ fn finished(d: &mut Delivery, now: Timestamp, policy: &Policy) -> Legal {
     };
     // Everything stood in the progress already; the looks belong to what is wanted.
     d.job = d.plan(policy).or(d.job.take());
+    if wanted::never_showed(d) {
+        return Some(());
+    }
     d.state = State::Review {
         since: now,
         looks: 0,

@@ -16,7 +16,7 @@ pub use lane::Run;
 use std::borrow::Cow;
 use std::sync::{Arc, RwLock};
 
-use lubu_channels::Timestamp;
+use lubu_channels::{Goal, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -95,6 +95,8 @@ impl Domain for Office {
             | Act::ClockRight { .. }
             | Act::Withhold
             | Act::Adopt { .. } => Class::Settle,
+            // A take-down goes on as long as the journal can be written.
+            Act::Intent { job, .. } if job.goal == Goal::Withdraw => Class::Settle,
             Act::Intent { .. } | Act::Spend { .. } => Class::Intent,
             Act::Register { .. }
             | Act::Accept(_)
@@ -287,5 +289,39 @@ fn about(actor: &Actor, what: &str, id: DeliveryId, outcome: &str) -> Header {
         delivery: Some(id.channel.0.to_string()),
         outcome: Some(outcome.to_owned()),
         ..header(actor, what, Some(id.item))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lubu_channels::{Effect, Step};
+
+    use super::*;
+    use crate::model::delivery::JobNow;
+
+    fn intent(goal: Goal) -> Act {
+        Act::Intent {
+            id: DeliveryId {
+                item: ItemId::new(1, [0; 10]),
+                channel: ChannelNo(1),
+            },
+            version: 1,
+            job: Box::new(JobNow {
+                goal,
+                revision: 1,
+                draft: "d".repeat(64),
+                blob: "b".repeat(64),
+                round: 1,
+            }),
+            step: Step::new("remove", Effect::Idempotent),
+        }
+    }
+
+    #[test]
+    fn a_take_down_is_written_where_a_publication_no_longer_is() {
+        assert_eq!(Office::class(&intent(Goal::Withdraw)), Class::Settle);
+        for goal in [Goal::Publish, Goal::Update] {
+            assert_eq!(Office::class(&intent(goal)), Class::Intent);
+        }
     }
 }

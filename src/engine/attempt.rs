@@ -215,7 +215,7 @@ pub(super) fn is_repeat(delivery: &Delivery, ready: &Ready) -> bool {
         .as_ref()
         .is_some_and(|job| job.goal == ready.now.goal && job.draft == ready.now.draft);
     let doubt = delivery.doubt.as_ref();
-    same && doubt.is_some_and(|doubt| doubt.step.name == ready.step.name)
+    same && doubt.is_some_and(|doubt| !doubt.echo && doubt.step.name == ready.step.name)
 }
 
 /// `None` when the delivery is not what it was taken for.

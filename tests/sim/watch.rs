@@ -313,6 +313,17 @@ impl Known {
             ) => {
                 self.approved
                     .insert(item.clone(), (*revision, routed.clone()));
+                // Who signs after a person's "not there" orders the next send.
+                let denied: Vec<Place> = self
+                    .said
+                    .iter()
+                    .filter(|((of, _), live)| of == item && !**live)
+                    .map(|(place, _)| place.clone())
+                    .collect();
+                for place in denied {
+                    self.calls.remove(&place);
+                    self.absences.remove(&place);
+                }
                 for draft in routed.values() {
                     self.ever.insert((item.clone(), draft.clone()));
                 }
@@ -421,7 +432,11 @@ impl Known {
         let copy = after.copy.as_ref().map(|copy| copy.revision);
         let seen = self.seen.get(place).is_some_and(|(revision, verdict)| {
             let same = matches!(verdict, Verdict::Live(Match::Same | Match::Unread));
-            same && Some(*revision) == copy
+            // A copy that shall stay may be older than what was on its way.
+            let kept = matches!(after.wanted, Wanted::Keep { .. });
+            let earlier =
+                kept && *verdict == Verdict::Live(Match::Earlier) && copy < Some(*revision);
+            (same && Some(*revision) == copy) || earlier
         });
         if !said && !seen {
             self.breach(format!(

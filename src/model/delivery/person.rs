@@ -56,18 +56,24 @@ fn earliest(d: &Delivery, told: &Told, now: Timestamp) -> Timestamp {
 /// An unknown outcome that was shown to be absent keeps its round and so its key; a known one
 /// starts anew, from nothing where the remote object is gone.
 fn new_round_after_known(d: &mut Delivery) {
-    if d.doubt.is_some() {
+    if d.doubt.as_ref().is_some_and(|doubt| !doubt.echo) {
         return;
     }
+    start_anew_if_gone(d);
+    d.round += 1;
+    d.repeats = 0;
+}
+
+/// What the platform no longer has is neither corrected nor left as it is.
+pub(super) fn start_anew_if_gone(d: &mut Delivery) {
     let gone = matches!(&d.state, State::Failed { why } if why.kind == Kind::Gone);
     let publishing = d.job.as_ref().is_none_or(|job| job.goal != Goal::Withdraw);
-    if gone && publishing && matches!(d.wanted, Wanted::Revision(_)) {
+    let settled = d.doubt.as_ref().is_none_or(|doubt| doubt.echo);
+    if gone && publishing && settled && matches!(d.wanted, Wanted::Revision(_)) {
         d.progress = Progress::default();
         d.copy = None;
         d.shown = false;
     }
-    d.round += 1;
-    d.repeats = 0;
 }
 
 /// Whose post a person can speak of: one that was begun.
@@ -133,9 +139,9 @@ pub(super) fn said_absent(d: &mut Delivery, by: String, now: Timestamp, policy: 
     d.copy = None;
     d.shown = false;
     match &mut d.doubt {
-        Some(doubt) => doubt.absent = true,
+        Some(doubt) if !doubt.echo => doubt.absent = true,
         // It was accepted and is not there any more: nothing of it is left to go on from.
-        None => d.progress = Progress::default(),
+        Some(_) | None => d.progress = Progress::default(),
     }
     let told = Told {
         kind: Kind::Gone,

@@ -469,7 +469,10 @@ impl Known {
 
     /// "Known not applied" is a claim about the platform.
     fn is_known_absent(&mut self, after: &Delivery, place: &Place) {
-        let revision = after.sent().unwrap_or_default();
+        let Some(job) = after.job.as_ref().filter(|job| job.goal != Goal::Withdraw) else {
+            return;
+        };
+        let revision = job.revision;
         let there = self.worlds.get(&place.1).is_some_and(|world| {
             let world = world.lock().expect("unpoisoned");
             let mut public = world.public(&place.0);

@@ -15,7 +15,7 @@ use self::office::live;
 
 /// Events before the calm.
 const EVENTS: u32 = 90;
-const LIVES: u64 = 1_000;
+const LIVES: u64 = 400;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -48,7 +48,7 @@ fn no_life_of_an_office_doubles_loses_or_claims_too_much() {
             scope.spawn(move || {
                 for seed in seeds.iter().skip(thread).step_by(2) {
                     match live(*seed, EVENTS) {
-                        Ok(lived) => *posts.lock().expect("unpoisoned") += lived.posts,
+                        Ok(whole) => *posts.lock().expect("unpoisoned") += whole.posts,
                         Err((why, _)) => {
                             failed
                                 .lock()

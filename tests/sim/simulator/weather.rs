@@ -67,7 +67,6 @@ impl Director for Weather {
         let roll = self.rng.below(100);
         let (real, reply) = match roll {
             _ if self.calm => return Deed::WELL,
-            0..66 => return Deed::WELL,
             66..76 => (Real::Not, Reply::Refused(self.refusal(now, job))),
             76..90 => (self.unheard(now), Reply::Lost),
             90..95 => (self.unheard(now), Reply::Dies),
@@ -82,13 +81,12 @@ impl Director for Weather {
         let roll = self.rng.below(100);
         match roll {
             _ if self.calm => Sight::Good,
-            0..78 => Sight::Good,
             78..86 => Sight::Behind(self.seconds(BEHIND_S)),
             86..96 => Sight::Fails(Fate::Again {
                 not_before: self.wait(now),
             }),
             96..97 => Sight::Fails(Fate::Blocked(Reach::Account)),
-            _ if channel == self.lists => Sight::Window,
+            97.. if channel == self.lists => Sight::Window,
             _ => Sight::Good,
         }
     }

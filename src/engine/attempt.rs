@@ -23,6 +23,9 @@ use crate::model::delivery::{Delivery, Event, JobNow, State, Why};
 use crate::store::act::LaneNews;
 use crate::store::{Act, Answer, Refusal, StoreError};
 
+/// How old an intent may be when its call leaves.
+const SEND_WITHIN: chrono::TimeDelta = chrono::TimeDelta::seconds(5);
+
 /// What the lane learns from one go.
 #[derive(Debug)]
 pub struct Report {
@@ -203,9 +206,31 @@ async fn run(bench: &Bench, report: &mut Report, ready: Ready) -> Result<Moved, 
         return Ok(Moved::Stop);
     }
     // 2. The call. Until line 3 is answered nobody but the platform knows what came of it.
-    let outcome = perform(bench, &ready, repeat).await;
+    let outcome = if overslept(bench, &report.delivery) {
+        Err(not_sent())
+    } else {
+        perform(bench, &ready, repeat).await
+    };
     // 3. The outcome.
     record(bench, report, outcome).await
+}
+
+/// Between the intent and the call the process may have been stopped, or the machine asleep: what
+/// was checked then, a key's window above all, need not hold any more.
+pub(super) fn overslept(bench: &Bench, delivery: &Delivery) -> bool {
+    let State::Working { began, .. } = delivery.state else {
+        return false;
+    };
+    bench.shared.time.now() - began > SEND_WITHIN
+}
+
+/// Nothing has left.
+pub(super) fn not_sent() -> Failure {
+    let words = Words::new(
+        "发送前程序停顿过久，没有发出，重新检查后再发",
+        "the process stood still before it was sent; it is checked again and then sent",
+    );
+    Failure::new(Kind::Local, Fate::Again { not_before: None }, words)
 }
 
 /// An earlier run of this step, with the same content, may have been applied.

@@ -4,7 +4,7 @@
 //! step of the last to come, which knows of all the others' work.
 
 use super::Bench;
-use super::attempt::{Behaved, Ready, Report, intend, perform, record};
+use super::attempt::{Behaved, Ready, Report, intend, not_sent, overslept, perform, record};
 use crate::model::delivery::{Delivery, State};
 
 /// One post that waits before the step.
@@ -46,7 +46,11 @@ pub async fn run(bench: &Bench, waiting: Vec<Waiting>) -> Vec<Report> {
     let Some(last) = going.last() else {
         return reports;
     };
-    let outcome = perform(bench, &last.ready, false).await;
+    let outcome = if overslept(bench, &last.delivery) {
+        Err(not_sent())
+    } else {
+        perform(bench, &last.ready, false).await
+    };
     let records = going.into_iter().map(|one| {
         let outcome = own(&one, &outcome);
         async move {

@@ -1,10 +1,10 @@
 //! A person's word: another go, seen live, seen absent.
 
-use lubu_channels::{Effect, Evidence, Fate, Goal, Kind, Progress, Timestamp, Words};
+use lubu_channels::{Effect, Evidence, Fate, Goal, Kind, Progress, Timestamp, UpdateBy, Words};
 
 use super::log::decided;
 use super::transition::{Legal, later};
-use super::{Delivery, Hold, State, Wanted, Why, seen, unknown, wanted};
+use super::{Delivery, Doubt, Hold, State, Wanted, Why, seen, unknown, wanted};
 use crate::model::attempt::{Outcome, Told};
 use crate::model::policy::Policy;
 
@@ -121,6 +121,16 @@ pub(super) fn said_live(
     Some(())
 }
 
+/// Not there is what was sent. Where it was to replace a text in place, the old one may still stand.
+fn forget_copy(d: &mut Delivery, policy: &Policy) {
+    let doubted = d.doubt.as_ref().is_some_and(Doubt::is_open);
+    let in_place = doubted && policy.update == UpdateBy::InPlace;
+    let sent = d.sent();
+    d.copy
+        .take_if(|copy| !in_place || Some(copy.revision) == sent);
+    d.shown &= in_place;
+}
+
 pub(super) fn said_absent(d: &mut Delivery, by: String, now: Timestamp, policy: &Policy) -> Legal {
     let goal = spoken_of(d)?;
     if matches!(d.state, State::Failed { .. }) {
@@ -136,8 +146,7 @@ pub(super) fn said_absent(d: &mut Delivery, by: String, now: Timestamp, policy: 
         seen::gone(d, now, policy);
         return Some(());
     }
-    d.copy = None;
-    d.shown = false;
+    forget_copy(d, policy);
     match &mut d.doubt {
         Some(doubt) if !doubt.echo => doubt.absent = true,
         // It was accepted and is not there any more: nothing of it is left to go on from.

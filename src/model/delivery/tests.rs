@@ -501,6 +501,18 @@ fn a_page_that_a_look_saw_is_taken_down_though_its_new_text_was_never_there() {
 }
 
 #[test]
+fn a_persons_word_that_the_new_text_is_not_there_does_not_forget_the_old_one() {
+    let mut desk = in_place();
+    desk.live().must(Event::Approved(wanted(2)));
+    desk.send(Effect::Public).unsure();
+    desk.must(Event::SaidAbsent { by: person("张") });
+    assert_eq!(desk.state(), PublicState::Failed);
+    desk.withdraw();
+    let goal = desk.d.plan(&desk.policy).map(|job| job.goal);
+    assert_eq!(goal, Some(Goal::Withdraw));
+}
+
+#[test]
 fn a_new_text_for_a_post_that_the_platform_took_down_starts_from_nothing() {
     let mut desk = social(false);
     desk.live();

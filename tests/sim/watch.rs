@@ -484,6 +484,7 @@ impl Known {
         }
     }
 
+    /// Copies that calls of ours made: a twin of the platform's may be out of every look's sight.
     fn public(&self, place: &Place) -> usize {
         let Some(world) = self.worlds.get(&place.1) else {
             return 0;
@@ -491,7 +492,7 @@ impl Known {
         let world = world.lock().expect("unpoisoned");
         let ours = world
             .public(&place.0)
-            .filter(|one| one.origin != Origin::Other);
+            .filter(|one| one.origin == Origin::Call);
         ours.count()
     }
 }

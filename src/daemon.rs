@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use lubu_channels::Words;
 use lubu_channels::kit::http::Http;
+use lubu_channels::{Timestamp, Words};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::clock::{Real, Time};
+use crate::clock::{Real, Stamps, Time};
 use crate::config::{ChannelConfig, Config};
 use crate::engine::{Bench, Dice, Engine, Shared, Shelf};
 use crate::http::{self, App};
@@ -60,11 +60,15 @@ fn cannot(what: &str, what_zh: &str, error: &impl std::fmt::Display) -> NotStart
 
 /// Starts everything and returns once it is ready for work.
 pub async fn start(config: Config) -> Result<Daemon, NotStarted> {
-    let time: Arc<dyn Time> = Arc::new(Real);
-    let rules = Rules::default();
-    let store = open(&config, Arc::clone(&time), rules.clone()).await?;
+    let clock = Arc::new(Real::default());
+    let time: Arc<dyn Time> = Arc::clone(&clock) as _;
+    let rules = Rules::timed_by(Arc::clone(&time));
+    let (store, access) = open(&config, &clock, rules.clone()).await?;
     let store: Arc<dyn Store> = Arc::new(store);
-    let names = register(store.as_ref(), &config.channels).await?;
+    let names = match access {
+        Access::Full => register(store.as_ref(), &config.channels).await?,
+        Access::Reading => registered(store.as_ref(), &config.channels).await?,
+    };
     let policies = policies(&config.channels, &names);
     rules.replace(policies.clone());
     let stop = CancellationToken::new();
@@ -81,7 +85,10 @@ pub async fn start(config: Config) -> Result<Daemon, NotStarted> {
         stop: stop.clone(),
     });
     let benches = benches(&config.channels, &policies, &shared);
-    let engine = Engine::start(Arc::clone(&shared), benches).await?;
+    let engine = match access {
+        Access::Full => Engine::start(Arc::clone(&shared), benches).await?,
+        Access::Reading => Engine::idle(Arc::clone(&shared), benches),
+    };
     let config = Arc::new(config);
     let service = Arc::new(Service {
         config: Arc::clone(&config),
@@ -94,14 +101,17 @@ pub async fn start(config: Config) -> Result<Daemon, NotStarted> {
     let tasks = TaskTracker::new();
     let address = listen(&config, &service, &stop, &tasks).await?;
     serve_sites(&config, &stop, &tasks).await?;
-    if let Some(folder) = &config.daemon.inbox {
-        tasks.spawn(inbox::watch(
-            Arc::clone(&service),
-            folder.clone(),
-            stop.clone(),
-        ));
+    if access == Access::Full {
+        if let Some(folder) = &config.daemon.inbox {
+            tasks.spawn(inbox::watch(
+                Arc::clone(&service),
+                folder.clone(),
+                stop.clone(),
+            ));
+        }
+        tasks.spawn(run_schedules(Arc::clone(&service), stop.clone()));
+        tasks.spawn(watch_clock(Arc::clone(&service), stop.clone()));
     }
-    tasks.spawn(run_schedules(Arc::clone(&service), stop.clone()));
     Ok(Daemon {
         service,
         address,
@@ -110,26 +120,51 @@ pub async fn start(config: Config) -> Result<Daemon, NotStarted> {
     })
 }
 
-async fn open(config: &Config, time: Arc<dyn Time>, rules: Rules) -> Result<Local, NotStarted> {
+/// What the store lets us do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Full,
+    /// Its journal is damaged: pages and status go on, nothing is taken in or sent.
+    Reading,
+}
+
+async fn open(
+    config: &Config,
+    clock: &Arc<Real>,
+    rules: Rules,
+) -> Result<(Local, Access), NotStarted> {
     let folder = config.daemon.data.clone();
     if let Some(parent) = folder.parent() {
         std::fs::create_dir_all(parent)
             .map_err(|error| cannot("make the data folder", "建立数据目录", &error))?;
     }
-    let opening = tokio::task::spawn_blocking(move || {
-        let clock: Arc<dyn lubu_channels::Clock> = time as _;
-        Local::open(&folder, clock, rules)
-    });
+    let stamps = Arc::new(Stamps(Arc::clone(clock)));
+    let opening = tokio::task::spawn_blocking(move || Local::open(&folder, stamps, rules));
     let opened = opening
         .await
         .map_err(|error| cannot("open the store", "打开存储", &error))?;
     let (store, opened) =
         opened.map_err(|error| NotStarted(Words::new(error.zh(), format!("failed to {error}"))))?;
+    let newest = opened.newest_ms.and_then(Timestamp::from_timestamp_millis);
+    if let Some(newest) = newest {
+        clock.recorded(newest);
+    }
     if let Some(rebuilt) = &opened.rebuilt {
         tracing::warn!(
             "the state was rebuilt from the journal ({rebuilt:?}), {} acts",
             opened.replayed
         );
+    }
+    for bad in &opened.bad_bases {
+        tracing::error!(
+            "base {} of the store cannot be used: {}",
+            bad.sequence,
+            bad.why
+        );
+    }
+    if opened.damage.is_some() {
+        tracing::error!("nothing is taken in or sent: {}", store.standing().words.en);
+        return Ok((store, Access::Reading));
     }
     if let Some(cut) = &opened.cut {
         tracing::warn!("an unfinished end of the journal was set aside: {cut:?}");
@@ -140,7 +175,24 @@ async fn open(config: &Config, time: Arc<dyn Time>, rules: Rules) -> Result<Loca
             "this data folder was copied or restored; to publish nothing twice lubu does not start on it. Use the original folder.",
         )));
     }
-    Ok(store)
+    Ok((store, Access::Full))
+}
+
+/// The channels' numbers as they are known, where none can be given.
+async fn registered(
+    store: &dyn Store,
+    channels: &[ChannelConfig],
+) -> Result<Vec<(ChannelNo, String)>, StoreError> {
+    let known = store.channels().await?;
+    let number = |config: &ChannelConfig| {
+        let same = known.iter().find(|one| {
+            one.name == config.name
+                && one.adapter == config.adapter
+                && one.account == config.channel.caps().account
+        });
+        same.map(|one| (one.number, config.name.clone()))
+    };
+    Ok(channels.iter().filter_map(number).collect())
 }
 
 /// Every configured channel's number in this store.
@@ -288,9 +340,36 @@ async fn serve_sites(
     Ok(())
 }
 
+/// Says aloud when sending stops and when it goes on; what is sent is decided at each intent.
+async fn watch_clock(service: Arc<Service>, stop: CancellationToken) {
+    let mut stopped = false;
+    loop {
+        let halts = service.halts().await.unwrap_or_default();
+        if stopped == halts.is_empty() {
+            stopped = !stopped;
+            service.engine.hub().halt(stopped);
+            for halt in &halts {
+                tracing::error!(halt = halt.code(), "nothing is sent: {}", halt.words().en);
+            }
+            if !stopped {
+                tracing::warn!("sending goes on");
+            }
+        }
+        let next = service.time.now() + Duration::from_secs(1);
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = service.time.sleep_until(next) => {}
+        }
+    }
+}
+
 async fn run_schedules(service: Arc<Service>, stop: CancellationToken) {
     loop {
-        let next = service.run_due().await;
+        // A clock in doubt fires nothing: not early, and not twice.
+        let next = match service.time.doubt() {
+            None => service.run_due().await,
+            Some(_) => None,
+        };
         // Looked at every minute too: a clock that was set must not delay a run for days.
         let minute = service.time.now() + Duration::from_mins(1);
         let at = next.map_or(minute, |next| next.min(minute));

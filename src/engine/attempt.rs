@@ -23,14 +23,15 @@ use crate::model::delivery::{Delivery, Event, JobNow, State, Why};
 use crate::store::act::LaneNews;
 use crate::store::{Act, Answer, Refusal, StoreError};
 
-/// How old an intent may be when its call leaves.
-const SEND_WITHIN: chrono::TimeDelta = chrono::TimeDelta::seconds(5);
+/// Between asking for an intent and the first byte of its step: what was allowed before may be
+/// forbidden by now.
+const SEND_WINDOW: chrono::TimeDelta = chrono::TimeDelta::seconds(5);
 
 /// What the lane learns from one go.
 #[derive(Debug)]
 pub struct Report {
     /// The delivery as it stands now.
-    pub delivery: Delivery,
+    pub delivery: Box<Delivery>,
     /// Other lanes' deliveries that may go on.
     pub released: Vec<Delivery>,
     /// How the channel behaved, for the breaker.
@@ -58,7 +59,7 @@ pub enum Behaved {
 }
 
 impl Report {
-    fn new(delivery: Delivery) -> Self {
+    fn new(delivery: Box<Delivery>) -> Self {
         Self {
             delivery,
             released: Vec::new(),
@@ -78,7 +79,7 @@ pub enum PublicSteps {
 }
 
 /// Takes the delivery as far as it goes now.
-pub async fn work(bench: &Bench, delivery: Delivery, public: PublicSteps) -> Report {
+pub async fn work(bench: &Bench, delivery: Box<Delivery>, public: PublicSteps) -> Report {
     let mut report = Report::new(delivery);
     while !bench.shared.stop.is_cancelled() {
         let now = bench.shared.time.now();
@@ -195,6 +196,7 @@ fn may_double(step: &Step) -> bool {
 }
 
 async fn run(bench: &Bench, report: &mut Report, ready: Ready) -> Result<Moved, Stumble> {
+    let asked = bench.shared.time.now();
     // 1. The intent, with approval, withdrawal, order and quota checked in the same act.
     let Some(working) = intend(bench, &report.delivery, &ready).await? else {
         return refresh(bench, report).await;
@@ -205,30 +207,24 @@ async fn run(bench: &Bench, report: &mut Report, ready: Ready) -> Result<Moved, 
         // It waits for another channel, or for a quota.
         return Ok(Moved::Stop);
     }
+    // Whoever was stopped here for long asks again: a withdrawal or a stop may have come since.
+    if is_too_late(bench, asked) {
+        return record(bench, report, Err(too_late())).await;
+    }
     // 2. The call. Until line 3 is answered nobody but the platform knows what came of it.
-    let outcome = if overslept(bench, &report.delivery) {
-        Err(not_sent())
-    } else {
-        perform(bench, &ready, repeat).await
-    };
+    let outcome = perform(bench, &ready, repeat).await;
     // 3. The outcome.
     record(bench, report, outcome).await
 }
 
-/// Between the intent and the call the process may have been stopped, or the machine asleep: what
-/// was checked then, a key's window above all, need not hold any more.
-pub(super) fn overslept(bench: &Bench, delivery: &Delivery) -> bool {
-    let State::Working { began, .. } = delivery.state else {
-        return false;
-    };
-    bench.shared.time.now() - began > SEND_WITHIN
+pub(super) fn is_too_late(bench: &Bench, asked: Timestamp) -> bool {
+    bench.shared.time.now() - asked > SEND_WINDOW
 }
 
-/// Nothing has left.
-pub(super) fn not_sent() -> Failure {
+pub(super) fn too_late() -> Failure {
     let words = Words::new(
-        "发送前程序停顿过久，没有发出，重新检查后再发",
-        "the process stood still before it was sent; it is checked again and then sent",
+        "准许发送后耽搁过久，没有发出，将重新申请",
+        "too long passed after the intent; nothing was sent, and it is asked for again",
     );
     Failure::new(Kind::Local, Fate::Again { not_before: None }, words)
 }
@@ -248,7 +244,7 @@ pub(super) async fn intend(
     bench: &Bench,
     delivery: &Delivery,
     ready: &Ready,
-) -> Result<Option<Delivery>, StoreError> {
+) -> Result<Option<Box<Delivery>>, StoreError> {
     let act = Act::Intent {
         id: delivery.id,
         version: delivery.version,
@@ -256,10 +252,11 @@ pub(super) async fn intend(
         step: ready.step.clone(),
     };
     match bench.shared.store.act(act).await {
-        Ok(Answer::Go(after) | Answer::Moved(after)) => Ok(Some(*after)),
-        Ok(_) | Err(StoreError::Refused(Refusal::Stale | Refusal::Withdrawn | Refusal::Paused)) => {
-            Ok(None)
-        }
+        Ok(Answer::Go(after) | Answer::Moved(after)) => Ok(Some(after)),
+        Ok(_)
+        | Err(StoreError::Refused(
+            Refusal::Stale | Refusal::Withdrawn | Refusal::Paused | Refusal::Halted(_),
+        )) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -360,7 +357,7 @@ pub(super) async fn settle(
         };
         match bench.shared.store.act(act).await {
             Ok(Answer::Settled(after, released)) => {
-                report.delivery = *after;
+                report.delivery = after;
                 report.released.extend(released);
                 return Ok(());
             }
@@ -379,7 +376,7 @@ pub(super) async fn settle(
 async fn refresh(bench: &Bench, report: &mut Report) -> Result<Moved, Stumble> {
     let before = report.delivery.version;
     if let Some(delivery) = bench.shared.store.delivery(report.delivery.id).await? {
-        report.delivery = delivery;
+        *report.delivery = delivery;
     }
     // Unchanged: the lane is paused, or was refused for a reason that time will not cure here.
     Ok(if report.delivery.version == before {
@@ -409,7 +406,7 @@ async fn stumbled(bench: &Bench, mut report: Report, stumble: &Stumble) -> Repor
         }
     }
     if let Ok(Some(delivery)) = bench.shared.store.delivery(id).await {
-        report.delivery = delivery;
+        *report.delivery = delivery;
     }
     report
 }

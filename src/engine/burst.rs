@@ -4,13 +4,13 @@
 //! step of the last to come, which knows of all the others' work.
 
 use super::Bench;
-use super::attempt::{Behaved, Ready, Report, intend, not_sent, overslept, perform, record};
+use super::attempt::{Behaved, Ready, Report, intend, is_too_late, perform, record, too_late};
 use crate::model::delivery::{Delivery, State};
 
 /// One post that waits before the step.
 #[derive(Debug)]
 pub struct Waiting {
-    pub delivery: Delivery,
+    pub delivery: Box<Delivery>,
     pub ready: Ready,
 }
 
@@ -23,6 +23,7 @@ pub async fn run(bench: &Bench, waiting: Vec<Waiting>) -> Vec<Report> {
             .map(|one| report(one.delivery))
             .collect();
     }
+    let asked = bench.shared.time.now();
     let intents = waiting.into_iter().map(|one| async move {
         let intended = intend(bench, &one.delivery, &one.ready).await;
         (one, intended)
@@ -46,8 +47,8 @@ pub async fn run(bench: &Bench, waiting: Vec<Waiting>) -> Vec<Report> {
     let Some(last) = going.last() else {
         return reports;
     };
-    let outcome = if overslept(bench, &last.delivery) {
-        Err(not_sent())
+    let outcome = if is_too_late(bench, asked) {
+        Err(too_late())
     } else {
         perform(bench, &last.ready, false).await
     };
@@ -89,7 +90,7 @@ fn own(
     })
 }
 
-fn report(delivery: Delivery) -> Report {
+fn report(delivery: Box<Delivery>) -> Report {
     Report {
         delivery,
         released: Vec::new(),
@@ -99,9 +100,9 @@ fn report(delivery: Delivery) -> Report {
     }
 }
 
-async fn reread(bench: &Bench, delivery: Delivery) -> Report {
+async fn reread(bench: &Bench, delivery: Box<Delivery>) -> Report {
     let now = bench.shared.store.delivery(delivery.id).await;
-    report(now.ok().flatten().unwrap_or(delivery))
+    report(now.ok().flatten().map_or(delivery, Box::new))
 }
 
 /// All at once, answers in order: their acts share one sync.

@@ -14,7 +14,7 @@ pub(super) async fn compose(
     delivery: &Delivery,
     now: &JobNow,
 ) -> Result<Job, Stumble> {
-    let draft = draft(bench, now).await?;
+    let draft = draft(bench, delivery, now).await?;
     Ok(Job {
         key: delivery.key(now),
         goal: now.goal,
@@ -35,9 +35,10 @@ pub(super) async fn compose(
     })
 }
 
-async fn draft(bench: &Bench, now: &JobNow) -> Result<Arc<Draft>, Stumble> {
+async fn draft(bench: &Bench, delivery: &Delivery, now: &JobNow) -> Result<Arc<Draft>, Stumble> {
     let shared = &bench.shared;
-    let drafts = shared.shelf.get(shared.store.as_ref(), &now.blob).await?;
+    let store = shared.store.as_ref();
+    let drafts = shared.shelf.get(store, delivery.id.item, now).await?;
     let draft = drafts.and_then(|drafts| drafts.get(bench.policy.number).cloned());
     match draft {
         Some(draft) if draft.hash() == now.draft => Ok(draft),

@@ -38,6 +38,8 @@ pub enum Message {
     Look(Box<Delivery>),
     /// What an operator decided about the channel.
     Record(Box<ChannelRecord>),
+    /// Nothing is sent anywhere, or no longer so.
+    Halt(bool),
 }
 
 pub struct Lane {
@@ -46,7 +48,7 @@ pub struct Lane {
     inbox: mpsc::UnboundedReceiver<Message>,
     due: BTreeSet<(Timestamp, DeliveryId)>,
     /// With the time under which it is in `due`.
-    queued: HashMap<DeliveryId, (Timestamp, Delivery)>,
+    queued: HashMap<DeliveryId, (Timestamp, Box<Delivery>)>,
     running: HashMap<DeliveryId, Running>,
     tasks: JoinSet<Vec<Report>>,
     by_task: HashMap<Id, Vec<DeliveryId>>,
@@ -54,6 +56,7 @@ pub struct Lane {
     bursting: Option<Id>,
     bucket: Option<Bucket>,
     pause: Option<Pause>,
+    halted: bool,
     breaker: Breaker,
     /// Posts whose outcome is unknown, with their next look.
     unknown: BTreeMap<DeliveryId, Timestamp>,
@@ -62,7 +65,7 @@ pub struct Lane {
 /// What runs: the version it began with, and what came in about it meanwhile.
 struct Running {
     version: u64,
-    newer: Option<Delivery>,
+    newer: Option<Box<Delivery>>,
 }
 
 impl Lane {
@@ -92,11 +95,12 @@ impl Lane {
             waiting: BTreeMap::new(),
             bursting: None,
             pause,
+            halted: false,
             breaker,
             unknown: BTreeMap::new(),
         };
         for delivery in unsettled {
-            lane.queue(delivery, None);
+            lane.queue(Box::new(delivery), None);
         }
         lane
     }
@@ -135,22 +139,30 @@ impl Lane {
 
     fn receive(&mut self, message: Message) {
         match message {
-            Message::Look(delivery) => self.hear(*delivery),
+            Message::Look(delivery) => self.hear(delivery),
             Message::Record(record) => {
                 self.pause = record.pause;
                 self.breaker = record.breaker;
-                // What was refused meanwhile need not wait out its delay.
-                let queued = std::mem::take(&mut self.queued);
-                self.due.clear();
-                for (_, delivery) in queued.into_values() {
-                    self.queue(delivery, None);
-                }
+                self.requeue();
+            }
+            Message::Halt(halted) => {
+                self.halted = halted;
+                self.requeue();
             }
         }
     }
 
+    /// What was refused meanwhile need not wait out its delay.
+    fn requeue(&mut self) {
+        let queued = std::mem::take(&mut self.queued);
+        self.due.clear();
+        for (_, delivery) in queued.into_values() {
+            self.queue(delivery, None);
+        }
+    }
+
     /// Messages may come late: what is known already and newer stands.
-    fn hear(&mut self, delivery: Delivery) {
+    fn hear(&mut self, delivery: Box<Delivery>) {
         if let Some(running) = self.running.get_mut(&delivery.id) {
             if running
                 .newer
@@ -177,7 +189,7 @@ impl Lane {
         }
     }
 
-    fn queue(&mut self, delivery: Delivery, not_before: Option<Timestamp>) {
+    fn queue(&mut self, delivery: Box<Delivery>, not_before: Option<Timestamp>) {
         let id = delivery.id;
         self.unqueue(id);
         match &delivery.state {
@@ -220,11 +232,13 @@ impl Lane {
                 break;
             }
             self.due.pop_first();
-            let urgent = self
-                .queued
-                .get(&id)
-                .is_some_and(|(_, one)| one.withdrawing());
-            if !open && !urgent {
+            let Some((_, one)) = self.queued.get(&id) else {
+                continue;
+            };
+            let urgent = one.withdrawing();
+            // Looks go on: they tell what happened before.
+            let halted = self.halted && matches!(one.state, State::Due { .. });
+            if (!open || halted) && !urgent {
                 skipped.push((at, id));
                 continue;
             }
@@ -237,7 +251,7 @@ impl Lane {
             }
             self.start(id);
         }
-        self.start_burst(open);
+        self.start_burst(open && !self.halted);
         let next = self.due.first().map(|(at, _)| *at).filter(|at| *at > now);
         self.due.extend(skipped);
         [wake, next, self.reopens(now)].into_iter().flatten().min()
@@ -360,7 +374,7 @@ impl Lane {
             self.running.remove(&id);
             if let Some(delivery) = self.left_open(id).await {
                 let wait = self.bench.shared.time.now() + CRASHED;
-                self.queue(delivery, Some(wait));
+                self.queue(Box::new(delivery), Some(wait));
             }
         }
     }

@@ -101,6 +101,14 @@ impl Hub {
         }
     }
 
+    /// Tells every lane that nothing is sent anywhere, or no longer so.
+    pub fn halt(&self, halted: bool) {
+        let lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for lane in lanes.values() {
+            let _gone = lane.send(Message::Halt(halted));
+        }
+    }
+
     fn add(&self, number: ChannelNo) -> mpsc::UnboundedReceiver<Message> {
         let (sender, receiver) = mpsc::unbounded_channel();
         self.0
@@ -146,6 +154,22 @@ impl Engine {
             benches,
             tasks,
         })
+    }
+
+    /// Without lanes: nothing is sent or looked at. For a store that can only be read.
+    pub fn idle(shared: Arc<Shared>, benches: Vec<Bench>) -> Self {
+        let benches = benches
+            .into_iter()
+            .map(|bench| (bench.policy.number, Arc::new(bench)))
+            .collect();
+        let tasks = TaskTracker::new();
+        tasks.close();
+        Self {
+            shared,
+            hub: Hub::default(),
+            benches,
+            tasks,
+        }
     }
 
     pub fn hub(&self) -> &Hub {

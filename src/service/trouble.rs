@@ -59,6 +59,7 @@ impl Trouble {
                 | Refusal::Withdrawn
                 | Refusal::StillPublic
                 | Refusal::Paused
+                | Refusal::Halted(_)
                 | Refusal::Ran => ("conflict", 409),
                 Refusal::NotApproved
                 | Refusal::OtherContent

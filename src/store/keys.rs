@@ -5,6 +5,8 @@ use crate::ids::{ChannelNo, DeliveryId, ItemId};
 pub const ITEMS: &[u8] = b"i";
 pub const DELIVERIES: &[u8] = b"d";
 pub const CHANNELS: &[u8] = b"c";
+pub const REVISIONS: &[u8] = b"r";
+pub const APPROVALS: &[u8] = b"a";
 
 fn join(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
     let mut key = vec![kind];
@@ -43,6 +45,9 @@ pub fn channel(number: ChannelNo) -> Vec<u8> {
     join(b'c', &[&number.0.to_be_bytes()])
 }
 
+/// A person's order to send nothing.
+pub const STOP_ORDER: &[u8] = b"w";
+
 /// A submitter's key lives as long as its item.
 pub fn idempotency(key: &str) -> Vec<u8> {
     join(b'k', &[blake3::hash(key.as_bytes()).as_bytes()])
@@ -67,9 +72,11 @@ pub fn quota(account: &str, name: &str, window: &str) -> Vec<u8> {
     )
 }
 
-/// Small bytes by their hash, which travelled in an act.
-pub fn inline(hash: &str) -> Vec<u8> {
-    join(b'b', &[hash.as_bytes()])
+/// Small drafts that travelled in their approval's act. By item first: they are many bytes, and keys
+/// that come in order cost the state a fraction of scattered ones.
+pub fn drafts(id: ItemId, revision: u32, hash: &str) -> Vec<u8> {
+    let revision = revision.to_be_bytes();
+    join(b'b', &[id.bytes(), &revision, hash.as_bytes()])
 }
 
 /// The last index number given in a year.

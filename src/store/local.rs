@@ -18,6 +18,7 @@ use super::{Desk, Dossier, Standing, Store, StoreError, Stored, keys};
 use crate::ids::{DeliveryId, ItemId};
 use crate::model::channel::ChannelRecord;
 use crate::model::delivery::{Delivery, Hold, State};
+use crate::model::halt::StopOrder;
 use crate::model::item::{Item, Revision};
 
 #[derive(Debug, Clone)]
@@ -26,7 +27,7 @@ pub struct Local {
 }
 
 impl Local {
-    /// Opens or makes the data folder. Blocks.
+    /// Opens or makes the data folder; one whose journal is damaged only for reading, which `Opened` says. Blocks.
     pub fn open(
         folder: &Path,
         clock: Arc<dyn Clock>,
@@ -36,12 +37,18 @@ impl Local {
         let mut options = Options::new(folder, now);
         // Enough for what is in flight; finished items are read when somebody asks.
         options.cache_bytes = 32 << 20;
+        let doubting = rules.clone();
+        options.clock_suspect = Arc::new(move || doubting.doubt().is_some());
         Self::open_with(&options, rules)
     }
 
     /// The same with every option.
     pub fn open_with(options: &Options, rules: Rules) -> Result<(Self, Opened), OpenError> {
-        let (inner, opened) = super::embedded::Store::open(options, Office::new(rules))?;
+        let opened = super::embedded::Store::open(options, Office::new(rules));
+        let (inner, opened) = match opened {
+            Err(OpenError::Damaged(damage)) => super::embedded::Store::open_shut(options, damage)?,
+            other => other?,
+        };
         Ok((Self { inner }, opened))
     }
 
@@ -202,7 +209,7 @@ impl Store for Local {
             let key = keys::revision(id, number.unwrap_or(item.latest));
             let revision: Option<Revision> = get(reader, &key)?;
             let content = match &revision {
-                Some(revision) => bytes_of(reader, &blobs, &revision.hash)?,
+                Some(revision) => bytes_of(&blobs, &revision.hash)?,
                 None => None,
             };
             Ok(Some(Desk {
@@ -238,6 +245,10 @@ impl Store for Local {
         self.read(|reader| all(reader, keys::CHANNELS)).await
     }
 
+    async fn stop_order(&self) -> Stored<Option<StopOrder>> {
+        self.read(|reader| get(reader, keys::STOP_ORDER)).await
+    }
+
     async fn runs(&self, schedule: &str, limit: usize) -> Stored<Vec<Run>> {
         let prefix = keys::runs(schedule);
         self.read(move |reader| {
@@ -270,15 +281,32 @@ impl Store for Local {
 
     async fn put_blob(&self, bytes: Vec<u8>) -> Stored<String> {
         let put = self.inner.blobs().put(bytes).await;
-        put.map(|pin| pin.hash().to_string())
-            .map_err(|error| blob_error(&error))
+        let pin = put.map_err(|error| blob_error(&error))?;
+        let hash = pin.hash().to_string();
+        // The act that names it comes later, from whoever asked.
+        self.inner.lend(pin);
+        Ok(hash)
     }
 
     async fn blob(&self, hash: &str) -> Stored<Option<Arc<Vec<u8>>>> {
         let hash = hash.to_owned();
         let blobs = self.inner.blobs().clone();
-        self.read(move |reader| bytes_of(reader, &blobs, &hash))
-            .await
+        self.read(move |_| bytes_of(&blobs, &hash)).await
+    }
+
+    async fn drafts(&self, id: ItemId, revision: u32, hash: &str) -> Stored<Option<Arc<Vec<u8>>>> {
+        let hash = hash.to_owned();
+        let blobs = self.inner.blobs().clone();
+        self.read(move |reader| {
+            let key = keys::drafts(id, revision, &hash);
+            let Some(bytes) = get::<serde_bytes::ByteBuf>(reader, &key)? else {
+                return bytes_of(&blobs, &hash);
+            };
+            let bytes = bytes.into_vec();
+            let whole = blake3::hash(&bytes).to_hex().as_str() == hash;
+            Ok(whole.then(|| Arc::new(bytes)))
+        })
+        .await
     }
 
     fn standing(&self) -> Standing {
@@ -288,6 +316,13 @@ impl Store for Local {
             Health::Short(_) => {
                 Words::new("磁盘空间不足，暂停接收或发送", "the disk is nearly full")
             }
+            Health::Damaged => self.inner.damage().map_or_else(
+                || Words::new("日志损坏", "the journal is damaged"),
+                |damage| {
+                    let damaged = OpenError::Damaged(damage.clone());
+                    Words::new(damaged.zh(), format!("failed to {damaged}"))
+                },
+            ),
             Health::Stopped => Words::new("存储已停止", "the store has stopped"),
         };
         let status = self.inner.status().ok();
@@ -305,13 +340,8 @@ impl Store for Local {
     }
 }
 
-/// Bytes by their hash, checked against it: from the state where they are small, else from their file.
-fn bytes_of(reader: &Reader<'_>, blobs: &Blobs, hash: &str) -> Stored<Option<Arc<Vec<u8>>>> {
-    if let Some(bytes) = get::<serde_bytes::ByteBuf>(reader, &keys::inline(hash))? {
-        let bytes = bytes.into_vec();
-        let whole = blake3::hash(&bytes).to_hex().as_str() == hash;
-        return Ok(whole.then(|| Arc::new(bytes)));
-    }
+/// Bytes by their hash, checked against it.
+fn bytes_of(blobs: &Blobs, hash: &str) -> Stored<Option<Arc<Vec<u8>>>> {
     let Ok(hash) = BlobHash::from_str(hash) else {
         return Ok(None);
     };

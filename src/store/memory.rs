@@ -19,6 +19,7 @@ use super::{Desk, Dossier, Standing, Store, StoreError, Stored, keys};
 use crate::ids::{DeliveryId, ItemId};
 use crate::model::channel::ChannelRecord;
 use crate::model::delivery::{Delivery, Hold, State};
+use crate::model::halt::StopOrder;
 use crate::model::item::{Item, Revision};
 
 /// What outlives a process.
@@ -187,6 +188,10 @@ impl Store for Memory {
         self.read(|view| all(view, keys::CHANNELS))
     }
 
+    async fn stop_order(&self) -> Stored<Option<StopOrder>> {
+        self.read(|view| get(view, keys::STOP_ORDER))
+    }
+
     async fn runs(&self, schedule: &str, limit: usize) -> Stored<Vec<Run>> {
         let mut runs: Vec<Run> = self.read(|view| all(view, &keys::runs(schedule)))?;
         runs.reverse();
@@ -213,8 +218,13 @@ impl Store for Memory {
     }
 
     async fn blob(&self, hash: &str) -> Stored<Option<Arc<Vec<u8>>>> {
+        Ok(self.alive()?.blobs.get(hash).cloned())
+    }
+
+    async fn drafts(&self, id: ItemId, revision: u32, hash: &str) -> Stored<Option<Arc<Vec<u8>>>> {
         let kept = self.alive()?;
-        let inline: Option<Vec<u8>> = get(&kept.table.view(), &keys::inline(hash))?;
+        let key = keys::drafts(id, revision, hash);
+        let inline: Option<Vec<u8>> = get(&kept.table.view(), &key)?;
         Ok(inline
             .map(Arc::new)
             .or_else(|| kept.blobs.get(hash).cloned()))

@@ -20,6 +20,7 @@ use crate::ids::{DeliveryId, ItemId};
 use crate::model::approval::Approval;
 use crate::model::channel::ChannelRecord;
 use crate::model::delivery::Delivery;
+use crate::model::halt::StopOrder;
 use crate::model::item::{Item, Revision};
 
 pub use act::{Act, Actor, Answer, Refusal};
@@ -118,6 +119,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     async fn channels(&self) -> Stored<Vec<ChannelRecord>>;
 
+    /// A person's order to send nothing, if it stands.
+    async fn stop_order(&self) -> Stored<Option<StopOrder>>;
+
     /// A schedule's runs, the latest period first.
     async fn runs(&self, schedule: &str, limit: usize) -> Stored<Vec<Run>>;
 
@@ -129,6 +133,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// The bytes, checked against their hash.
     async fn blob(&self, hash: &str) -> Stored<Option<Arc<Vec<u8>>>>;
+
+    /// The packed drafts that an approval of this revision named, checked against their hash.
+    async fn drafts(&self, id: ItemId, revision: u32, hash: &str) -> Stored<Option<Arc<Vec<u8>>>>;
 
     fn standing(&self) -> Standing;
 

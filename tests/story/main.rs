@@ -8,6 +8,7 @@
 mod approval_gate;
 mod burst;
 mod door;
+mod halts;
 mod house;
 mod lanes;
 mod order_between_channels;

@@ -90,7 +90,11 @@ fn after_publish(d: &mut Delivery, seen: &Seen, now: Timestamp, policy: &Policy)
 }
 
 fn is_kept(d: &Delivery) -> bool {
-    matches!(d.wanted, Wanted::Keep { .. }) && d.copy.is_some()
+    let older = d
+        .copy
+        .as_ref()
+        .is_some_and(|copy| Some(copy.revision) < d.sent());
+    matches!(d.wanted, Wanted::Keep { .. }) && older
 }
 
 fn not_there(d: &mut Delivery, now: Timestamp, policy: &Policy) {

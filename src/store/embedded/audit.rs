@@ -15,6 +15,9 @@ use uuid::Uuid;
 use super::checkpoint;
 use super::domain::{Header, Stamp};
 use super::frame::Chain;
+use super::gap::{Gap, Trail};
+use super::own;
+use super::segment;
 use super::walk::{self, Damage, End, Flaw, Place, WalkError};
 
 /// A journal in which every byte that counts was read and agrees.
@@ -22,6 +25,8 @@ use super::walk::{self, Damage, End, Flaw, Place, WalkError};
 pub struct Verified {
     pub entries: u64,
     pub segments: u64,
+    /// Segments before these that were removed for their age; an entry says so.
+    pub retired: u64,
     /// Chain hash of the last entry.
     pub head: Chain,
     /// Its sequence.
@@ -64,12 +69,14 @@ impl From<WalkError> for Halt {
 /// Reads every entry of the data folder's journal and checks the chain from its beginning.
 pub fn verify(data: &Path) -> Result<Verified, Unverified> {
     let mut entries = 0;
-    let end = pass(data, 0, &mut |_, _| {
+    let (end, retired) = pass(data, 0, &mut |_, _| {
         entries += 1;
         ControlFlow::Continue(())
     })?;
-    let segments = end.last.as_ref().map_or(0, |last| last.header.number);
+    let last = end.last.as_ref().map_or(0, |last| last.header.number);
+    let segments = last.saturating_sub(retired);
     Ok(Verified {
+        retired,
         entries,
         segments,
         head: end.position.chain,
@@ -91,11 +98,17 @@ fn pass(
     data: &Path,
     from: u64,
     each: &mut dyn FnMut(Stamp, Header) -> ControlFlow<()>,
-) -> Result<End, Unverified> {
+) -> Result<(End, u64), Unverified> {
     let journal = data.join("journal");
     // Read before the end is looked for: it can only have been passed since.
     let known = checkpoint::read(data)?.map_or(0, |found| found.head.sequence);
-    let end = steady_end(&journal, store_id(data)?, known)?;
+    let id = identity(data)?;
+    let trail = Trail {
+        folder: &journal,
+        store: id.store,
+        gaps: &id.gaps,
+    };
+    let end = steady_end(trail, known)?;
     if end.position.sequence < known {
         let last = end.last.as_ref();
         let segment = last.map_or(1, |last| last.header.number);
@@ -107,15 +120,21 @@ fn pass(
             .damaged(end.position.sequence + 1, Flaw::EndLost)
             .into());
     }
+    let lowest = segment::list(&journal)?.into_keys().next().unwrap_or(1);
     let first = if from > 1 {
-        walk::start_for(&journal, &end, from)?
+        walk::start_for(&journal, end.until(), from)?.max(lowest)
     } else {
-        1
+        lowest
     };
-    let walked = walk::walk(&journal, first, &end, &mut |entry, place| {
+    // What an entry of the journal says was removed for its age; whatever else is missing was taken.
+    let mut retired = 0;
+    let walked = walk::walk(trail, first, end.until(), &mut |entry, place| {
         let Some((stamp, header)) = entry.header() else {
             return Err(place.damaged(entry.sequence, Flaw::Entry).into());
         };
+        if own::is(&header, "retire") {
+            retired = retired.max(retired_through(&header));
+        }
         if entry.sequence < from || entry.sequence > end.position.sequence {
             return Ok(());
         }
@@ -125,16 +144,31 @@ fn pass(
         }
     });
     match walked {
-        Ok(()) | Err(Halt::Enough) => Ok(end),
+        Ok(()) if retired < lowest - 1 && from <= 1 => {
+            let place = Place {
+                segment: lowest - 1,
+                offset: 0,
+            };
+            Err(place.damaged(0, Flaw::SegmentMissing).into())
+        }
+        Ok(()) | Err(Halt::Enough) => Ok((end, lowest - 1)),
         Err(Halt::Walk(error)) => Err(error.into()),
     }
 }
 
+fn retired_through(header: &Header) -> u64 {
+    let outcome = header.outcome.as_deref().unwrap_or_default();
+    let number = outcome.split(' ').next().and_then(|text| text.parse().ok());
+    number.unwrap_or(0)
+}
+
 /// The end, looked for again as long as the place of the damage moves on.
-fn steady_end(journal: &Path, store: Uuid, known: u64) -> Result<End, WalkError> {
+fn steady_end(trail: Trail<'_>, known: u64) -> Result<End, WalkError> {
     let mut before: Option<Damage> = None;
     loop {
-        match walk::find_end(journal, store, known) {
+        let listed = segment::list(trail.folder)?;
+        let lowest = listed.into_keys().next().unwrap_or(1);
+        match walk::find_end(trail, known, lowest - 1) {
             Err(WalkError::Damaged(damage)) if before.as_ref() != Some(&damage) => {
                 before = Some(damage);
             }
@@ -146,13 +180,16 @@ fn steady_end(journal: &Path, store: Uuid, known: u64) -> Result<End, WalkError>
     }
 }
 
-fn store_id(data: &Path) -> io::Result<Uuid> {
-    #[derive(Deserialize)]
-    struct Id {
-        store: Uuid,
-    }
+/// Who wrote the journal, and what of it is known to be missing.
+#[derive(Deserialize)]
+struct Id {
+    store: Uuid,
+    #[serde(default)]
+    gaps: Vec<Gap>,
+}
+
+fn identity(data: &Path) -> io::Result<Id> {
     let text = fs::read_to_string(data.join("store.toml"))?;
-    toml::from_str::<Id>(&text)
-        .map(|id| id.store)
+    toml::from_str(&text)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "store.toml cannot be read"))
 }

@@ -5,7 +5,7 @@
 //! A [`Pin`] keeps it from being collected until the act that names it is applied; it is taken before
 //! the blob is looked for, or a collection could pass between the looking and the naming.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -91,7 +91,14 @@ impl From<io::Error> for BlobError {
     }
 }
 
-type Pins = Arc<Mutex<HashMap<BlobHash, usize>>>;
+#[derive(Debug, Default)]
+struct Pinned {
+    counts: HashMap<BlobHash, usize>,
+    /// Everything pinned since a collection began.
+    since: Option<HashSet<BlobHash>>,
+}
+
+type Pins = Arc<Mutex<Pinned>>;
 
 /// As long as it lives, its blob is not collected. Keep it until the act that names the blob is answered.
 #[derive(Debug)]
@@ -109,10 +116,10 @@ impl Pin {
 impl Drop for Pin {
     fn drop(&mut self) {
         let mut pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = pins.get_mut(&self.hash) {
+        if let Some(count) = pins.counts.get_mut(&self.hash) {
             *count -= 1;
             if *count == 0 {
-                pins.remove(&self.hash);
+                pins.counts.remove(&self.hash);
             }
         }
     }
@@ -125,6 +132,7 @@ pub struct Blobs {
     disk: Disk,
     fatal: Arc<Fatal>,
     pins: Pins,
+    lent: Arc<Mutex<Vec<(Pin, i64)>>>,
     /// Tells the temporary files of one process apart.
     tickets: Arc<AtomicU64>,
     /// Which of the folders `00` to `ff` this process has made durable.
@@ -146,6 +154,7 @@ impl Blobs {
             disk: disk.clone(),
             fatal: Arc::clone(fatal),
             pins: Pins::default(),
+            lent: Arc::default(),
             tickets: Arc::default(),
             named: Arc::new([const { AtomicBool::new(false) }; 256]),
         })
@@ -154,7 +163,10 @@ impl Blobs {
     /// Keeps the blob from being collected, whether it is there or not.
     pub fn pin(&self, hash: BlobHash) -> Pin {
         let mut pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
-        *pins.entry(hash).or_default() += 1;
+        *pins.counts.entry(hash).or_default() += 1;
+        if let Some(since) = &mut pins.since {
+            since.insert(hash);
+        }
         Pin {
             hash,
             pins: Arc::clone(&self.pins),
@@ -165,7 +177,56 @@ impl Blobs {
         self.pins
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+            .counts
             .contains_key(&hash)
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Keeps a pin whose owner cannot: it is let go once a collection has seen a record that names the blob.
+    pub(super) fn lend(&self, pin: Pin, now_ms: i64) {
+        let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        lent.push((pin, now_ms));
+    }
+
+    pub(super) fn lent(&self) -> HashSet<BlobHash> {
+        let lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        lent.iter().map(|(pin, _)| pin.hash).collect()
+    }
+
+    /// Lets go of lent pins whose blob is named, after a day, and of those that nobody used, after a week.
+    pub(super) fn settle_lent(&self, named: &HashSet<BlobHash>, now_ms: i64) {
+        const DAY: i64 = 86_400_000;
+        let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        lent.retain(|(pin, since)| {
+            let age = now_ms.saturating_sub(*since);
+            age < DAY || age < 7 * DAY && !named.contains(&pin.hash)
+        });
+    }
+
+    /// From here on every pin is remembered, until the next call.
+    pub(super) fn watch_pins(&self) {
+        let mut pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = pins.counts.keys().copied().collect();
+        pins.since = Some(now);
+    }
+
+    /// Removes a blob that nobody has pinned since [`Blobs::watch_pins`]. Under the lock that a pin takes: whoever looks for the blob
+    /// later finds that it is gone, and writes it.
+    pub(super) fn remove_unpinned(&self, hash: BlobHash) -> Result<bool, BlobError> {
+        let pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
+        let pinned = pins.counts.contains_key(&hash)
+            || pins
+                .since
+                .as_ref()
+                .is_none_or(|since| since.contains(&hash));
+        if pinned {
+            return Ok(false);
+        }
+        self.disk.remove(&self.path(hash))?;
+        Ok(true)
     }
 
     /// Durable once this returns. Blocks; see [`Blobs::put`] for async tasks.

@@ -4,7 +4,10 @@
 //! threads. Between them stand keys and values, and a header of ids for the audit log.
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
+use super::blobs::{BlobError, BlobHash};
+use super::record::RecordError;
 use super::view::View;
 
 /// Which acts go first, and which are still written when the disk is full.
@@ -78,6 +81,22 @@ pub struct Decision<A> {
     pub answer: A,
 }
 
+/// Why it cannot be said which blobs a record names. Nothing is removed then.
+#[derive(Debug, Error)]
+pub enum Unnamed {
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    #[error("read which blobs {0} names")]
+    Shape(&'static str),
+}
+
+/// Gives the bytes of a blob.
+pub type ReadBlob<'a> = dyn Fn(BlobHash) -> Result<Vec<u8>, Unnamed> + 'a;
+/// [`Domain::names`] of some domain.
+pub(super) type NamesOf = fn(&[u8], &[u8], &ReadBlob<'_>) -> Result<Vec<BlobHash>, Unnamed>;
+
 /// What the domain decides. Runs only on the writer thread.
 ///
 /// `decide` is pure but for the view: a decision is thrown away when its frame cannot be
@@ -88,6 +107,11 @@ pub trait Domain: Send + 'static {
     type Refusal: Send + 'static;
 
     fn class(act: &Self::Act) -> Class;
+
+    /// Every blob that the record under this key needs: those it names, and those that these name in turn.
+    ///
+    /// An act that makes a record name a blob must hold a pin on it, also where another record names it already.
+    fn names(key: &[u8], value: &[u8], blob: &ReadBlob<'_>) -> Result<Vec<BlobHash>, Unnamed>;
 
     fn decide(
         &mut self,

@@ -89,6 +89,37 @@ impl OpenError {
     }
 }
 
+/// Why a chore of the store's own was not done. Nothing is lost by it: it is tried again later.
+#[derive(Debug, Error)]
+pub enum CareError {
+    #[error("care for the store: it is stopping")]
+    Stopped,
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    #[error(
+        "read the journal: segment {} is damaged at byte {} (sequence {}): {}",
+        .0.segment, .0.offset, .0.sequence, .0.why.words().0
+    )]
+    Damaged(Damage),
+    #[error("make a base: the journal does not follow the base before")]
+    Disagrees,
+    #[error("make a file: what was written is not what is read back")]
+    ReadBack,
+    #[error("read the state: {0}")]
+    State(String),
+    #[error("reach a file")]
+    Io(#[from] io::Error),
+}
+
+impl From<WalkError> for CareError {
+    fn from(error: WalkError) -> Self {
+        match error {
+            WalkError::Damaged(damage) => Self::Damaged(damage),
+            WalkError::Io(error) => Self::Io(error),
+        }
+    }
+}
+
 /// Why an act cannot be taken now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Unavailable {
@@ -96,6 +127,10 @@ pub enum Unavailable {
     DiskFull,
     #[error("the journal cannot be written")]
     Unwritable,
+    #[error(
+        "the journal is damaged: reading goes on, nothing is written or sent until it is repaired from a backup or `lubu store accept-gap` is run"
+    )]
+    Damaged,
     #[error("the store is closed")]
     Stopped,
 }
@@ -118,6 +153,9 @@ impl Unavailable {
         match self {
             Unavailable::DiskFull => "磁盘已满，暂不接收。",
             Unavailable::Unwritable => "日志写不进去，暂不接收。",
+            Unavailable::Damaged => {
+                "日志损坏：可以查看，不能写入或发送。请从备份修复，或运行 lubu store accept-gap 接受缺口。"
+            }
             Unavailable::Stopped => "存储已关闭。",
         }
     }

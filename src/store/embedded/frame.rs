@@ -100,6 +100,11 @@ impl Key {
         ))
     }
 
+    /// For what is too long to be summed at once.
+    pub(super) fn hasher(&self) -> blake3::Hasher {
+        blake3::Hasher::new_keyed(&self.0)
+    }
+
     pub(super) fn sum(&self, bytes: &[u8]) -> [u8; SUM] {
         let mut sum = [0; SUM];
         sum.copy_from_slice(&blake3::keyed_hash(&self.0, bytes).as_bytes()[..SUM]);
@@ -236,6 +241,18 @@ impl Group {
         Ok(())
     }
 
+    /// Adds an entry that is in the journal already, without its redo.
+    pub(super) fn push_bare(&mut self, entry: &Entry<'_>) {
+        let header_len = u16::try_from(entry.header.len()).unwrap_or(u16::MAX);
+        self.bytes.extend_from_slice(&0_u32.to_le_bytes());
+        self.bytes.extend_from_slice(&header_len.to_le_bytes());
+        self.bytes.extend_from_slice(&[0, 0]);
+        self.bytes.extend_from_slice(&entry.redo_hash);
+        self.bytes.extend_from_slice(entry.header);
+        self.chain = entry.chain;
+        self.count += 1;
+    }
+
     /// The finished frame. The group stays as it is, so that it can be cut and sealed again.
     pub(super) fn seal(&mut self, key: &Key) -> Vec<u8> {
         let body = u32::try_from(self.bytes.len() - FRAME).unwrap_or(u32::MAX);
@@ -259,7 +276,7 @@ fn write_redo(redo: &mut Vec<u8>, changes: &[Change]) -> Result<(), Misfit> {
     for change in changes {
         let key = change.key();
         let key_len = u16::try_from(key.len()).map_err(|_| Misfit::Key)?;
-        if key.first().is_none_or(|first| *first == 0) || key.len() > MAX_KEY {
+        if key.is_empty() || key.len() > MAX_KEY {
             return Err(Misfit::Key);
         }
         let (tag, value): (u8, &[u8]) = match change {
@@ -310,6 +327,7 @@ pub(super) struct Entry<'a> {
     /// After this entry.
     pub(super) chain: Chain,
     header: &'a [u8],
+    redo_hash: [u8; 32],
     /// `None` once it was dropped.
     redo: Option<&'a [u8]>,
 }
@@ -348,7 +366,20 @@ pub(super) fn read<'a>(bytes: &'a [u8], at: usize, key: &Key) -> Result<Frame<'a
     })
 }
 
+/// When the last entry of a whole frame was decided.
+pub(super) fn last_time(bytes: &[u8], key: &Key) -> Option<i64> {
+    let frame = read(bytes, 0, key).ok()?;
+    let entries = frame.entries(frame.before).ok()?;
+    let (stamp, _) = entries.last()?.header()?;
+    Some(stamp.time_ms)
+}
+
 impl<'a> Frame<'a> {
+    /// The chain hash that it says came before it.
+    pub(super) fn before(&self) -> Chain {
+        self.before
+    }
+
     /// Its entries, if they follow the chain hash before them and lie as they should.
     pub(super) fn entries(&self, before: Chain) -> Result<Vec<Entry<'a>>, Invalid> {
         if before != self.before {
@@ -373,6 +404,7 @@ impl<'a> Frame<'a> {
                 sequence: self.first + entries.len() as u64,
                 chain,
                 header,
+                redo_hash: hash,
                 redo,
             });
             rest = &rest[end..];

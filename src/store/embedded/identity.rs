@@ -14,6 +14,7 @@ use uuid::{Builder, Uuid};
 
 use super::disk::Disk;
 use super::error::OpenError;
+use super::gap::Gap;
 use super::options::Options;
 use super::segment::FORMAT;
 
@@ -44,6 +45,21 @@ pub(super) struct Identity {
     pub(super) floor: u64,
     #[serde(default)]
     former: Vec<Former>,
+    /// Damage that a person accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) gaps: Vec<Gap>,
+    /// What was done to the folder while nobody could write the journal; the next start puts it there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) pending: Vec<Pending>,
+}
+
+/// Something that a person did to the folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Pending {
+    pub(super) what: String,
+    pub(super) by: String,
+    pub(super) reason: String,
+    pub(super) outcome: String,
 }
 
 impl Identity {
@@ -106,7 +122,7 @@ pub(super) enum Standing {
 /// Reads who we are; a folder without a journal gets a new identity. Says whether it stands where it was made.
 pub(super) fn establish(options: &Options) -> Result<(Identity, Standing), OpenError> {
     let data = &options.folder;
-    for name in ["journal", "blobs", "aside"] {
+    for name in ["journal", "base", "blobs", "aside"] {
         make_folder(&data.join(name))?;
     }
     let machine = (options.machine_id)().map_or_else(String::new, |id| machine_hash(&id));
@@ -170,8 +186,15 @@ fn create(options: &Options, machine: String) -> Result<Identity, OpenError> {
         unadopted: None,
         floor: 0,
         former: Vec::new(),
+        gaps: Vec::new(),
+        pending: Vec::new(),
     };
     write(data, &options.disk, identity)
+}
+
+/// Writes `store.toml` as given. Durable once this returns.
+pub(super) fn keep(data: &Path, disk: &Disk, identity: Identity) -> Result<Identity, OpenError> {
+    write(data, disk, identity)
 }
 
 /// Writes `store.toml` anew; the inode is that of the new file, so the machine must be known to be ours.

@@ -1,4 +1,4 @@
-//! Acts on their way to the writer: three queues, one bell.
+//! Acts on their way to the writer: three queues and the store's own wishes, one bell.
 //!
 //! A mutex and a condition variable rather than a channel, because the writer takes everything that waits at
 //! once, sorted by class, and may put back what did not fit.
@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::domain::{Class, Domain};
 use super::error::ActError;
+use super::own::Own;
 
 pub(super) type Answer<D> = Result<<D as Domain>::Answer, ActError<<D as Domain>::Refusal>>;
 
@@ -22,6 +23,8 @@ pub(super) struct Job<D: Domain> {
 
 struct Waiting<D: Domain> {
     by_class: [VecDeque<Job<D>>; 3],
+    /// The store's own, before all others: they are few.
+    own: VecDeque<Own>,
     open: bool,
     /// The writer is waiting for the bell.
     idle: bool,
@@ -36,6 +39,7 @@ pub(super) struct Inbox<D: Domain> {
 /// What the writer gets when it asks for work.
 pub(super) enum Taken<D: Domain> {
     Jobs(Vec<Job<D>>),
+    Own(Own),
     /// Nothing came for a while.
     Quiet,
     /// Closed, and everything that had come is done.
@@ -47,6 +51,7 @@ impl<D: Domain> Inbox<D> {
         let by_class = [VecDeque::new(), VecDeque::new(), VecDeque::new()];
         let waiting = Waiting {
             by_class,
+            own: VecDeque::new(),
             open: true,
             idle: false,
             turns: 0,
@@ -78,6 +83,19 @@ impl<D: Domain> Inbox<D> {
         Ok(())
     }
 
+    /// A wish of the store's own; gives it back once the inbox is closed.
+    pub(super) fn put_own(&self, own: Own) -> Result<(), Own> {
+        let mut waiting = self.lock();
+        if !waiting.open {
+            return Err(own);
+        }
+        waiting.own.push_back(own);
+        waiting.idle = false;
+        drop(waiting);
+        self.bell.notify_one();
+        Ok(())
+    }
+
     /// Jobs that did not fit, to be taken first among their class.
     pub(super) fn put_back(&self, jobs: impl DoubleEndedIterator<Item = Job<D>>) {
         let mut waiting = self.lock();
@@ -91,6 +109,9 @@ impl<D: Domain> Inbox<D> {
         let mut waiting = self.lock();
         waiting.turns += 1;
         loop {
+            if let Some(own) = waiting.own.pop_front() {
+                return Taken::Own(own);
+            }
             let mut jobs = Vec::new();
             for queue in &mut waiting.by_class {
                 let piece = queue.len().min(most - jobs.len());
@@ -135,8 +156,9 @@ impl<D: Domain> Inbox<D> {
             .iter_mut()
             .flat_map(std::mem::take)
             .collect();
+        let own = std::mem::take(&mut waiting.own);
         drop(waiting);
-        drop(left);
+        drop((left, own));
     }
 
     /// How often the writer came for work, and whether any waits.
@@ -144,7 +166,7 @@ impl<D: Domain> Inbox<D> {
         let waiting = self.lock();
         (
             waiting.turns,
-            waiting.by_class.iter().any(|queue| !queue.is_empty()),
+            !waiting.own.is_empty() || waiting.by_class.iter().any(|queue| !queue.is_empty()),
         )
     }
 }

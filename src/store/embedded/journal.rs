@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::disk::{Disk, DiskFile, Step};
 use super::frame::{Group, Key};
+use super::gap::{Gap, Trail};
 use super::segment::{FIRST_FRAME, FORMAT, SegmentHeader, plain_path};
 use super::walk::Position;
 
@@ -32,6 +33,17 @@ pub(super) struct Ground {
     pub(super) folder: PathBuf,
     pub(super) store: Uuid,
     pub(super) segment_bytes: u64,
+    pub(super) gaps: Vec<Gap>,
+}
+
+impl Ground {
+    pub(super) fn trail(&self) -> Trail<'_> {
+        Trail {
+            folder: &self.folder,
+            store: self.store,
+            gaps: &self.gaps,
+        }
+    }
 }
 
 /// The segment that is written to.
@@ -53,6 +65,8 @@ pub(super) struct Journal {
     next: u64,
     /// `next` leaves a gap behind `position`, which only the header of a new segment can state.
     gap: bool,
+    /// The next frame begins a new segment though this one has room.
+    closing: bool,
     /// The file before the current one; to be compressed once the current one has a frame.
     closed: Option<u64>,
 }
@@ -84,6 +98,7 @@ impl Journal {
             position,
             next,
             gap,
+            closing: false,
             closed: None,
         })
     }
@@ -105,6 +120,7 @@ impl Journal {
             before: position.sequence,
             chain: position.chain,
             created_ms: now_ms,
+            stripped: false,
         };
         // A header that arrives in part is no header, and its file no segment: nothing to clean.
         ground
@@ -141,6 +157,16 @@ impl Journal {
         self.current.number
     }
 
+    /// Whether the current segment has a frame of ours or of a process before us.
+    pub(super) fn is_begun(&self) -> bool {
+        self.current.offset > FIRST_FRAME as u64
+    }
+
+    /// The next frame goes into a new segment.
+    pub(super) fn close_at_next(&mut self) {
+        self.closing = true;
+    }
+
     pub(super) fn has_spare(&self) -> bool {
         self.spare.is_some()
     }
@@ -171,7 +197,7 @@ impl Journal {
         let frame = group.seal(&self.key);
         let len = frame.len() as u64;
         let full = self.current.offset + len > self.current.bytes;
-        if self.gap || full && self.current.offset > FIRST_FRAME as u64 {
+        if self.gap || (full || self.closing) && self.is_begun() {
             self.roll(now_ms)?;
         }
         let Current { file, offset, .. } = &self.current;
@@ -211,7 +237,7 @@ impl Journal {
         }
         let bytes = file.len().map_err(AppendError::Unwritten)?;
         self.closed = Some(self.current.number);
-        self.gap = false;
+        (self.gap, self.closing) = (false, false);
         self.current = Current {
             file,
             number,

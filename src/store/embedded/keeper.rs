@@ -1,8 +1,6 @@
-//! Work beside the writer: checkpoints, and compressing closed segments. One thread, one thing at a time.
+//! Checkpoints, beside the writer. A thread of their own, so that making a base never holds one up.
 
-use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Write};
-use std::path::Path;
+use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -10,14 +8,12 @@ use std::thread::{self, JoinHandle};
 use super::checkpoint::{self, Checkpoint};
 use super::disk::Disk;
 use super::fatal::Fatal;
-use super::segment::{compressed_path, plain_path};
 use super::state::{Head, State};
 
 /// What the keeper is told.
 #[derive(Clone, Debug)]
 pub(super) enum Work {
     Checkpoint(Option<Sender<()>>),
-    Compress(u64),
     Stop(Last),
 }
 
@@ -89,7 +85,6 @@ impl Keeper {
                     self.checkpoint();
                     drop(done);
                 }
-                Work::Compress(number) => self.compress(number),
                 Work::Stop(Last::Checkpoint) => return self.checkpoint(),
                 Work::Stop(Last::Nothing) => return,
             }
@@ -125,59 +120,5 @@ impl Keeper {
             // The one before still holds; the start takes longer, that is all.
             Err(error) => tracing::warn!(%error, "the checkpoint could not be written"),
         }
-    }
-
-    fn compress(&self, number: u64) {
-        let journal = self.data.join("journal");
-        if let Err(error) = compress(&self.disk, &journal, number) {
-            tracing::warn!(segment = number, %error, "journal segment {number} stays uncompressed");
-        }
-    }
-}
-
-/// Compresses a closed segment, reads the copy back against the original, and only then removes the original.
-pub(super) fn compress(disk: &Disk, journal: &Path, number: u64) -> io::Result<()> {
-    let plain = plain_path(journal, number);
-    let bytes = match fs::read(&plain) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        other => other?,
-    };
-    let mut packed = zstd::stream::Encoder::new(Vec::new(), 3)?;
-    packed.include_checksum(true)?;
-    packed.write_all(&bytes)?;
-    let packed = packed.finish()?;
-    let temporary = journal.join("compressing.tmp");
-    let file = disk.create(&temporary, 0)?;
-    let kept = disk
-        .write_at(&file, 0, &packed)
-        .and_then(|()| disk.sync(&file))
-        .and_then(|()| verify(&temporary, &bytes))
-        .and_then(|()| disk.rename(&temporary, &compressed_path(journal, number)));
-    if let Err(error) = kept {
-        drop(disk.remove(&temporary));
-        return Err(error);
-    }
-    disk.sync_folder(journal)?;
-    disk.remove(&plain)?;
-    disk.sync_folder(journal)
-}
-
-/// Whether the compressed file gives exactly these bytes.
-fn verify(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut unpacked = zstd::stream::read::Decoder::new(BufReader::new(File::open(path)?))?;
-    let mut piece = vec![0; 64 * 1024];
-    let mut at = 0;
-    loop {
-        let count = unpacked.read(&mut piece)?;
-        if count == 0 && at == bytes.len() {
-            return Ok(());
-        }
-        if count == 0 || bytes.get(at..at + count) != Some(&piece[..count]) {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the compressed copy differs",
-            ));
-        }
-        at += count;
     }
 }

@@ -8,33 +8,44 @@
 //! One writer thread decides and writes (`writer`); reads go through a small blocking pool, because
 //! sled's flush holds a lock that readers can meet.
 //!
-//! In reading order: `domain record disk frame segment walk journal state view reader checkpoint identity room
+//! In reading order: `domain record disk frame segment gap walk journal state view reader checkpoint identity room
 //! recover
-//! ending replay inbox writer keeper watch fatal blobs audit`.
+//! ending sorted base replay inbox writer own keeper watch fatal blobs pack merge strip collect care audit
+//! repair`.
 
+mod base;
 mod blobs;
+mod care;
 mod checkpoint;
+mod collect;
 mod disk;
 mod domain;
 mod ending;
 mod error;
 mod fatal;
 mod frame;
+mod gap;
 mod identity;
 mod inbox;
 mod journal;
 mod keeper;
+mod layers;
 mod memory;
 mod merge;
 mod options;
+mod own;
+mod pack;
 mod post;
 mod reader;
 mod recover;
+mod repair;
 mod replay;
 mod room;
 mod segment;
+mod sorted;
 mod state;
 mod store;
+mod strip;
 mod value;
 mod view;
 mod walk;
@@ -47,15 +58,19 @@ pub mod record;
 #[cfg(test)]
 mod tests;
 
+pub use base::BadBase;
 pub use blobs::{BlobError, BlobHash, Blobs, NotAHash, Pin};
+pub use care::Deed;
 pub use disk::{Disk, Gate, Op, Step, Verdict};
-pub use domain::{Change, Class, Decision, Domain, Header, Stamp};
-pub use error::{ActError, OpenError, Unavailable};
+pub use domain::{Change, Class, Decision, Domain, Header, ReadBlob, Stamp, Unnamed};
+pub use error::{ActError, CareError, OpenError, Unavailable};
 pub use frame::{Chain, MAX_HEADER, MAX_KEY, MAX_REDO, MAX_VALUE, Misfit};
+pub use gap::{Gap, Landing};
 pub use memory::Table;
-pub use options::{Chance, Clock, IdSource, OnFatal, OnProgress, Options, Progress};
+pub use options::{Chance, Clock, IdSource, OnFatal, OnProgress, Options, Progress, Suspect};
 pub use reader::{Order, Reader, Scan};
 pub use recover::{Cut, Opened, Rebuilt};
+pub use repair::accept_gap;
 pub use room::Room;
 pub use segment::FORMAT;
 pub use state::ReadError;

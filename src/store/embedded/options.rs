@@ -17,6 +17,8 @@ pub type Chance = Arc<dyn Fn(&mut [u8]) -> io::Result<()> + Send + Sync>;
 pub type IdSource = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 /// Called once when the process must end. Whoever returns from it gets a store that does nothing more.
 pub type OnFatal = Arc<dyn Fn(&str) + Send + Sync>;
+/// Whether the clock cannot be believed just now: nothing is deleted by age then.
+pub type Suspect = Arc<dyn Fn() -> bool + Send + Sync>;
 /// Called while the state is rebuilt or brought up to date.
 pub type OnProgress = Arc<dyn Fn(Progress) + Send + Sync>;
 
@@ -40,6 +42,12 @@ pub struct Options {
     pub cache_bytes: u64,
     /// Journal bytes after which a checkpoint is made.
     pub checkpoint_bytes: u64,
+    /// Journal bytes since the last base below which no new one is made for their sake.
+    pub base_bytes: u64,
+    /// Memory that making a base takes, about.
+    pub run_bytes: usize,
+    /// How long the audit log goes back; never under [`Options::KEEP_AUDIT_LEAST`].
+    pub keep_audit: Duration,
     /// Time without an act after which a checkpoint is made.
     pub quiet: Duration,
     /// Time with acts waiting and no turn of the writer after which the process ends.
@@ -50,12 +58,16 @@ pub struct Options {
     pub chance: Chance,
     pub boot_id: IdSource,
     pub machine_id: IdSource,
+    pub clock_suspect: Suspect,
     pub on_fatal: OnFatal,
     pub on_progress: OnProgress,
     pub disk: Disk,
 }
 
 impl Options {
+    /// What the law asks of a log at the least.
+    pub const KEEP_AUDIT_LEAST: Duration = Duration::from_hours(180 * 24);
+
     pub fn new(folder: impl Into<PathBuf>, clock: Clock) -> Self {
         const MIB: u64 = 1024 * 1024;
         Self {
@@ -65,6 +77,9 @@ impl Options {
             low_bytes: 256 * MIB,
             cache_bytes: 128 * MIB,
             checkpoint_bytes: 64 * MIB,
+            base_bytes: 256 * MIB,
+            run_bytes: 64 << 20,
+            keep_audit: Duration::from_hours(3 * 365 * 24),
             quiet: Duration::from_secs(5),
             stuck: Duration::from_mins(1),
             watch_panics: true,
@@ -72,6 +87,7 @@ impl Options {
             chance: Arc::new(|bytes| fs::File::open("/dev/urandom")?.read_exact(bytes)),
             boot_id: Arc::new(|| line("/proc/sys/kernel/random/boot_id")),
             machine_id: Arc::new(|| line("/etc/machine-id")),
+            clock_suspect: Arc::new(|| false),
             on_fatal: Arc::new(|reason| {
                 tracing::error!("the store cannot go on, and the process ends: {reason}");
                 std::process::abort();

@@ -12,16 +12,19 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::base::{self, BadBase};
 use super::checkpoint::{self, Checkpoint};
 use super::disk::{Disk, is_full};
 use super::error::OpenError;
+use super::frame::{self, Key};
 use super::identity::{self, Identity, Lock, Standing};
 use super::journal::{AppendError, Ground, Journal};
+use super::merge;
 use super::options::Options;
 use super::room::Ballast;
 use super::segment;
 use super::state::{self, Head, ReadError, State, StateError};
-use super::walk::{self, End};
+use super::walk::{self, Damage, End};
 
 /// Deaths while opening sled after which it is set aside.
 const DEATHS: u8 = 3;
@@ -64,7 +67,15 @@ pub struct Opened {
     pub rebuilt: Option<Rebuilt>,
     /// Entries applied to the state.
     pub replayed: u64,
+    /// The base that a rebuild began at.
+    pub base: Option<u64>,
+    /// Bases that could not be used: an alarm, since the one before, or the whole journal, was.
+    pub bad_bases: Vec<BadBase>,
     pub cut: Option<Cut>,
+    /// The journal is damaged here: nothing can be written until a person repairs it or accepts the gap.
+    pub damage: Option<Damage>,
+    /// When the newest entry was decided.
+    pub newest_ms: Option<i64>,
     /// The folder was copied or went back in time: nothing may be sent until a person adopts it.
     pub restored_copy: bool,
 }
@@ -120,8 +131,14 @@ pub(super) fn open(options: &Options) -> Result<Recovered, OpenError> {
         checkpoint.as_ref(),
         head.as_ref().ok().and_then(Option::as_ref),
     );
-    let end = walk::find_end(&opening.ground.folder, opening.ground.store, known)
+    merge::sweep(data, &options.disk).map_err(OpenError::io(data))?;
+    remove_tree(&data.join("reading")).map_err(OpenError::io(data))?;
+    let covered = base::covered(data).map_err(OpenError::io(data))?;
+    let end = walk::find_end(opening.ground.trail(), known, covered)
         .map_err(OpenError::walk(&opening.ground.folder))?;
+    let key = Key::of(opening.ground.store);
+    let frame = end.last.as_ref().map(|last| last.last_frame.as_slice());
+    opening.opened.newest_ms = frame.and_then(|frame| frame::last_time(frame, &key));
     let mut journal = opening.settle_end(&end, known)?;
     let doubt = if corrupt {
         Some(Rebuilt::Corrupt)
@@ -158,6 +175,34 @@ pub(super) fn open(options: &Options) -> Result<Recovered, OpenError> {
     })
 }
 
+/// A store whose journal is damaged: it can be read, and nothing else.
+pub(super) struct Shut {
+    pub(super) lock: Lock,
+    pub(super) state: State,
+    pub(super) opened: Opened,
+}
+
+/// Opens for reading what [`open`] refused for this damage. The folder stays as it is, so that whoever
+/// repairs it finds what there was: a state that is not believed is read anew into a place of its own.
+pub(super) fn open_shut(options: &Options, damage: Damage) -> Result<Shut, OpenError> {
+    let data = &options.folder;
+    let lock = identity::lock(data)?;
+    let (identity, standing) = identity::establish(options)?;
+    let checkpoint = checkpoint::read(data).map_err(OpenError::io(data))?;
+    let checkpoint = checkpoint.filter(|found| identity.knows(found.head.store));
+    let mut opening = Opening::new(options, identity, standing);
+    let state = match opening.believable(checkpoint.as_ref()) {
+        Some(state) => state,
+        None => opening.read_apart()?,
+    };
+    opening.opened.damage = Some(damage);
+    Ok(Shut {
+        lock,
+        state,
+        opened: opening.opened,
+    })
+}
+
 impl<'a> Opening<'a> {
     fn new(options: &'a Options, identity: Identity, standing: Standing) -> Self {
         let ground = Ground {
@@ -165,6 +210,7 @@ impl<'a> Opening<'a> {
             folder: options.folder.join("journal"),
             store: identity.store,
             segment_bytes: options.segment_bytes,
+            gaps: identity.gaps.clone(),
         };
         let restored_copy = standing != Standing::Ours;
         Self {
@@ -227,6 +273,30 @@ impl Opening<'_> {
         opened
             .map(|state| (state, corrupt))
             .map_err(Self::state_failed)
+    }
+
+    /// sled as it is, where nothing but the journal speaks against it. Its records may be newer than the damage.
+    fn believable(&self, checkpoint: Option<&Checkpoint>) -> Option<State> {
+        let checkpoint = checkpoint?;
+        let same_boot = checkpoint.boot_id == self.boot_id && !self.boot_id.is_empty();
+        if self.standing == Standing::Copied || !same_boot {
+            return None;
+        }
+        let state = self.try_state().ok()?;
+        let head = state.head().ok().flatten()?;
+        let holds = self.identity.knows(head.store) && head.sequence >= checkpoint.head.sequence;
+        holds.then_some(state)
+    }
+
+    /// The newest base and what can be read behind it, in `reading/`.
+    fn read_apart(&mut self) -> Result<State, OpenError> {
+        let apart = self.data().join("reading");
+        remove_tree(&apart).map_err(OpenError::io(&apart))?;
+        fs::create_dir(&apart).map_err(OpenError::io(&apart))?;
+        let state = State::open(&apart, self.options.cache_bytes, &self.options.disk);
+        let state = state.map_err(Self::state_failed)?;
+        self.fill_readable(&state)?;
+        Ok(state)
     }
 
     pub(super) fn try_state(&self) -> Result<State, StateError> {

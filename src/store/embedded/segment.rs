@@ -1,7 +1,7 @@
 //! The files of the journal: their names, their headers, and reading one whole.
 //!
 //! ```text
-//!  0 magic · 8 format u32 · 12 flags u32 · 16 store id [16] · 32 number u64 · 40 first sequence u64
+//!  0 magic · 8 format u32 · 12 flags u32 (1: without redo) · 16 store id [16] · 32 number u64 · 40 first sequence u64
 //! 48 sequence before u64 · 56 chain before [32] · 88 created ms i64 · 96 checksum of 0..96 [16] · zeros to 4096
 //! ```
 //! Little-endian. A file is named by its number, not by its first sequence: it is made and
@@ -29,6 +29,7 @@ pub(super) const FIRST_FRAME: usize = 4096;
 const MAGIC: [u8; 8] = *b"lubuSEG1";
 const SUMMED: usize = 96;
 const SUM: usize = 16;
+const STRIPPED: u32 = 1;
 /// No segment is larger, compressed or not: a lying archive must not fill the memory.
 const MAX_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 
@@ -41,6 +42,8 @@ pub(super) struct SegmentHeader {
     pub(super) before: u64,
     pub(super) chain: Chain,
     pub(super) created_ms: i64,
+    /// Its entries have no redo any more.
+    pub(super) stripped: bool,
 }
 
 impl SegmentHeader {
@@ -48,7 +51,8 @@ impl SegmentHeader {
         let mut bytes = Vec::with_capacity(FIRST_FRAME);
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&self.format.to_le_bytes());
-        bytes.extend_from_slice(&0_u32.to_le_bytes());
+        let flags = if self.stripped { STRIPPED } else { 0 };
+        bytes.extend_from_slice(&flags.to_le_bytes());
         bytes.extend_from_slice(self.store.as_bytes());
         bytes.extend_from_slice(&self.number.to_le_bytes());
         bytes.extend_from_slice(&self.first.to_le_bytes());
@@ -80,6 +84,7 @@ impl SegmentHeader {
             before: u64_at(bytes, 48),
             chain,
             created_ms: u64_at(bytes, 88).cast_signed(),
+            stripped: u32_at(bytes, 12) & STRIPPED != 0,
         })
     }
 }

@@ -27,10 +27,11 @@ use uuid::Uuid;
 
 use super::disk::{Disk, DiskFile, is_full};
 use super::frame::Chain;
-use super::merge::{Changed, Merge};
+use super::layers::{Changed, Layers};
 use super::reader::Order;
 use super::record;
 use super::value::Value;
+use super::walk::Position;
 
 const HEAD: &[u8] = b"\0head";
 /// The first key that is not ours.
@@ -46,7 +47,7 @@ pub(super) struct Head {
 
 type Pending = BTreeMap<sled::IVec, Option<sled::IVec>>;
 /// What a scan yields, from both.
-pub(super) type Pairs = Merge<std::vec::IntoIter<Changed>, Way>;
+pub(super) type Pairs = Layers<std::vec::IntoIter<Changed>, Way>;
 
 /// sled from either end.
 pub(super) enum Way {
@@ -61,6 +62,16 @@ impl Iterator for Way {
         match self {
             Self::Forward(pairs) => pairs.next(),
             Self::Reverse(pairs) => pairs.next(),
+        }
+    }
+}
+
+impl Head {
+    pub(super) fn at(store: Uuid, position: Position) -> Self {
+        Self {
+            store,
+            sequence: position.sequence,
+            chain: position.chain,
         }
     }
 }
@@ -179,6 +190,15 @@ impl State {
         self.pending.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Records in key order, without `head`.
+    pub(super) fn fill(&self, records: Vec<(Vec<u8>, Vec<u8>)>) -> Result<(), StateError> {
+        let mut batch = sled::Batch::default();
+        for (key, value) in records {
+            batch.insert(key, value);
+        }
+        self.db.apply_batch(batch).map_err(sort)
+    }
+
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Value>, ReadError> {
         if let Some(change) = self.read_pending().get(key) {
             return Ok(change.clone().map(Value::new));
@@ -214,7 +234,7 @@ impl State {
                 Way::Reverse(pairs.rev())
             }
         };
-        Merge::new(deferred.into_iter(), way, order)
+        Layers::new(deferred.into_iter(), way, order)
     }
 
     /// Everything applied so far is on disk once this returns, as far as sled can be believed.

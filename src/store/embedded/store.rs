@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -11,22 +11,26 @@ use std::thread::{self, JoinHandle};
 use thiserror::Error;
 use tokio::sync::{Semaphore, oneshot};
 
-use super::blobs::Blobs;
+use super::blobs::{Blobs, Pin};
+use super::care::{Care, Chore, Deed, Limits};
 use super::checkpoint;
 use super::disk::Disk;
 use super::domain::Domain;
-use super::error::{ActError, OpenError, Unavailable};
+use super::error::{ActError, CareError, OpenError, Unavailable};
 use super::fatal::{self, Fatal};
-use super::identity::Lock;
+use super::frame::Chain;
+use super::identity::{self, Identity, Lock};
 use super::inbox::{Answer, Inbox, Job};
 use super::keeper::{Keeper, Last, Marks, Work};
-use super::options::Options;
+use super::options::{Clock, Options};
+use super::own::{Note, Own};
 use super::post::Post;
 use super::reader::Reader;
-use super::recover::{self, Opened, Recovered};
+use super::recover::{self, Opened, Recovered, Shut};
 use super::room::Room;
 use super::segment;
 use super::state::{Head, ReadError, State};
+use super::walk::Damage;
 use super::watch;
 use super::writer::{Gauges, Ties, Writer};
 
@@ -50,13 +54,20 @@ struct Inner<D: Domain> {
     disk: Disk,
     data: PathBuf,
     keeper: Sender<Work>,
+    care: Sender<Chore>,
+    /// Tells a chore under way to leave off.
+    stop: Arc<AtomicBool>,
+    clock: Clock,
     threads: Mutex<Option<Threads>>,
+    /// Why nothing can be written, and the lock that is held all the same.
+    shut: Option<(Damage, Lock)>,
 }
 
 /// What runs beside, and what must outlive it.
 struct Threads {
     writer: JoinHandle<()>,
     keeper: JoinHandle<()>,
+    care: JoinHandle<()>,
     watch: (Sender<()>, JoinHandle<()>),
     lock: Lock,
 }
@@ -67,6 +78,8 @@ pub enum Health {
     Well,
     /// Room is short; see [`Room::admits`].
     Short(Room),
+    /// The journal is damaged: reading goes on, nothing else.
+    Damaged,
     /// Closed, or ended by a failure.
     Stopped,
 }
@@ -111,14 +124,33 @@ impl<D: Domain> Store<D> {
     /// Opens the data folder. Blocks, and can take as long as a rebuild does.
     pub fn open(options: &Options, domain: D) -> Result<(Self, Opened), OpenError> {
         let recovered = recover::open(options)?;
-        let opened = recovered.opened.clone();
+        let (opened, identity) = (recovered.opened.clone(), recovered.identity.clone());
         let inner = start(options, domain, recovered).map_err(OpenError::io(&options.folder))?;
+        inner.note_pending(options, identity)?;
         Ok((
             Self {
                 inner: Arc::new(inner),
             },
             opened,
         ))
+    }
+
+    /// Opens for reading a folder whose journal is damaged, once [`Store::open`] has said so. Every act is refused.
+    pub fn open_shut(options: &Options, damage: Damage) -> Result<(Self, Opened), OpenError> {
+        let shut = recover::open_shut(options, damage)?;
+        let opened = shut.opened.clone();
+        let inner = shut_down(options, shut).map_err(OpenError::io(&options.folder))?;
+        Ok((
+            Self {
+                inner: Arc::new(inner),
+            },
+            opened,
+        ))
+    }
+
+    /// Where the journal is damaged, if that is why nothing can be written.
+    pub fn damage(&self) -> Option<&Damage> {
+        self.inner.shut.as_ref().map(|(damage, _)| damage)
     }
 
     /// Once this returns with an answer, the act is on disk and every later read sees it.
@@ -143,6 +175,9 @@ impl<D: Domain> Store<D> {
         &self,
         act: D::Act,
     ) -> Result<oneshot::Receiver<Answer<D>>, ActError<D::Refusal>> {
+        if self.inner.shut.is_some() {
+            return Err(ActError::Unavailable(Unavailable::Damaged));
+        }
         let (answer, answered) = oneshot::channel();
         let job = Job {
             class: D::class(&act),
@@ -187,6 +222,28 @@ impl<D: Domain> Store<D> {
         }
     }
 
+    /// Does a chore now and waits for it. What is due is done without being asked.
+    pub fn care_blocking(&self, deed: Deed) -> Result<u64, CareError> {
+        let (done, wait) = channel();
+        let told = self.inner.care.send(Chore::Do(deed, done));
+        told.map_err(|_| CareError::Stopped)?;
+        wait.recv().map_err(|_| CareError::Stopped)?
+    }
+
+    /// Does whatever is due now, and waits for it.
+    pub fn look_blocking(&self) {
+        let (done, wait) = channel();
+        if self.inner.care.send(Chore::LookNow(done)).is_ok() {
+            // Nothing is ever sent: the sender is dropped.
+            let _ = wait.recv();
+        }
+    }
+
+    /// Keeps a blob from being collected until a record that names it has been seen.
+    pub fn lend(&self, pin: Pin) {
+        self.inner.blobs.lend(pin, (self.inner.clock)());
+    }
+
     /// A record in the state has a wrong checksum: the next start rebuilds it, and that is now.
     pub fn distrust(&self, why: &str) {
         drop(checkpoint::remove(&self.inner.data, &self.inner.disk));
@@ -223,6 +280,7 @@ impl<D: Domain> Store<D> {
                 .unwrap_or_else(PoisonError::into_inner)
                 .is_none();
         match self.inner.gauges.room() {
+            _ if self.inner.shut.is_some() => Health::Damaged,
             _ if stopped => Health::Stopped,
             Room::Ample => Health::Well,
             room @ (Room::Low | Room::Scarce) => Health::Short(room),
@@ -245,6 +303,25 @@ impl<D: Domain> Store<D> {
 }
 
 impl<D: Domain> Inner<D> {
+    /// Puts into the journal what a person did to the folder while it was closed. Twice after a death in between.
+    fn note_pending(&self, options: &Options, mut identity: Identity) -> Result<(), OpenError> {
+        for pending in &identity.pending {
+            let (told, answer) = oneshot::channel();
+            let note = Box::new(Note::from_pending(pending));
+            let asked = self.inbox.put_own(Own::Note(note, told)).is_ok();
+            let noted = asked && matches!(answer.blocking_recv(), Ok(Ok(_)));
+            if !noted {
+                tracing::warn!("what was done to the folder is noted at the next start");
+                return Ok(());
+            }
+        }
+        if identity.pending.is_empty() {
+            return Ok(());
+        }
+        identity.pending.clear();
+        identity::keep(&options.folder, &options.disk, identity).map(|_| ())
+    }
+
     fn close(&self, last: Last) {
         let threads = self
             .threads
@@ -254,17 +331,21 @@ impl<D: Domain> Inner<D> {
         let Some(Threads {
             writer,
             keeper,
+            care,
             watch: (stop, watch),
             lock,
         }) = threads
         else {
             return;
         };
+        self.stop.store(true, Ordering::Relaxed);
         self.inbox.close();
         // A thread that panicked has raised its own alarm.
         drop(writer.join());
         drop(self.keeper.send(Work::Stop(last)));
         drop(keeper.join());
+        drop(self.care.send(Chore::Stop));
+        drop(care.join());
         drop(stop);
         drop(watch.join());
         drop(lock);
@@ -288,13 +369,9 @@ fn start<D: Domain>(options: &Options, domain: D, found: Recovered) -> io::Resul
     let blobs = Blobs::open(&data, &disk, &fatal)?;
     let (position, open_segment) = (found.journal.position(), found.journal.number());
     let store = found.identity.store;
-    let marks = Arc::new(Marks::at(Head {
-        store,
-        sequence: position.sequence,
-        chain: position.chain,
-    }));
-    let gauges = Arc::new(Gauges::default());
-    gauges.sequence.store(position.sequence, Ordering::Release);
+    let head = Head::at(store, position);
+    let marks = Arc::new(Marks::at(head));
+    let gauges = Gauges::at(position.sequence);
     let (tell, keeper) = Keeper {
         data: data.clone(),
         disk: disk.clone(),
@@ -304,11 +381,36 @@ fn start<D: Domain>(options: &Options, domain: D, found: Recovered) -> io::Resul
         fatal: Arc::clone(&fatal),
     }
     .start()?;
+    let inbox = Arc::new(Inbox::new());
+    let stop = Arc::new(AtomicBool::new(false));
+    let door = {
+        let inbox = Arc::clone(&inbox);
+        Box::new(move |own| inbox.put_own(own))
+    };
+    let now_ms = (options.clock)();
+    let (tell_care, care) = Care {
+        data: data.clone(),
+        disk: disk.clone(),
+        state: found.state.clone(),
+        blobs: blobs.clone(),
+        names: D::names,
+        identity: found.identity,
+        clock: Arc::clone(&options.clock),
+        suspect: Arc::clone(&options.clock_suspect),
+        limits: Limits::of(options),
+        door,
+        fatal: Arc::clone(&fatal),
+        stop: Arc::clone(&stop),
+        hands: Arc::default(),
+        closed: open_segment.saturating_sub(1),
+        looked_ms: now_ms,
+        collected_ms: now_ms,
+    }
+    .start()?;
     // What a process before us closed and did not come to compress.
     for number in recover::uncompressed(&data.join("journal"), open_segment, &disk)? {
-        drop(tell.send(Work::Compress(number)));
+        drop(tell_care.send(Chore::Closed(number)));
     }
-    let inbox = Arc::new(Inbox::new());
     let post = Arc::new(Post::new());
     let ties = Ties {
         inbox: Arc::clone(&inbox),
@@ -316,6 +418,7 @@ fn start<D: Domain>(options: &Options, domain: D, found: Recovered) -> io::Resul
         marks: Arc::clone(&marks),
         gauges: Arc::clone(&gauges),
         keeper: tell.clone(),
+        care: tell_care.clone(),
         fatal: Arc::clone(&fatal),
     };
     let state = found.state.clone();
@@ -335,10 +438,10 @@ fn start<D: Domain>(options: &Options, domain: D, found: Recovered) -> io::Resul
     let threads = Mutex::new(Some(Threads {
         writer,
         keeper,
+        care,
         watch,
         lock: found.lock,
     }));
-    let readers = Arc::new(Semaphore::new(READERS));
     Ok(Inner {
         inbox,
         post,
@@ -347,10 +450,49 @@ fn start<D: Domain>(options: &Options, domain: D, found: Recovered) -> io::Resul
         marks,
         gauges,
         fatal,
-        readers,
+        readers: Arc::new(Semaphore::new(READERS)),
         disk,
         data,
         keeper: tell,
+        care: tell_care,
+        stop,
+        clock: Arc::clone(&options.clock),
         threads,
+        shut: None,
+    })
+}
+
+/// A store without threads: whoever asks for anything but reading finds nobody.
+fn shut_down<D: Domain>(options: &Options, shut: Shut) -> io::Result<Inner<D>> {
+    let (data, disk) = (options.folder.clone(), options.disk.clone());
+    let fatal = Fatal::new(Arc::clone(&options.on_fatal));
+    let blobs = Blobs::open(&data, &disk, &fatal)?;
+    let head = shut.state.head().ok().flatten();
+    let sequence = head.map_or(0, |head| head.sequence);
+    let head = head.unwrap_or(Head {
+        store: uuid::Uuid::nil(),
+        sequence,
+        chain: Chain([0; 32]),
+    });
+    let gauges = Gauges::at(sequence);
+    let inbox = Arc::new(Inbox::new());
+    inbox.close();
+    Ok(Inner {
+        inbox,
+        post: Arc::new(Post::new()),
+        state: shut.state,
+        blobs,
+        marks: Arc::new(Marks::at(head)),
+        gauges,
+        fatal,
+        readers: Arc::new(Semaphore::new(READERS)),
+        disk,
+        data,
+        keeper: channel().0,
+        care: channel().0,
+        stop: Arc::default(),
+        clock: Arc::clone(&options.clock),
+        threads: Mutex::new(None),
+        shut: shut.opened.damage.map(|damage| (damage, shut.lock)),
     })
 }

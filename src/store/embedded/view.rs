@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::domain::Change;
-use super::merge::{Changed, Merge};
+use super::layers::{Changed, Layers};
 use super::reader::Order;
 use super::state::{ReadError, State};
 use super::value::Value;
@@ -102,7 +102,7 @@ impl<'a> View<'a> {
             .take_while(move |(key, _)| key.starts_with(&end))
             .map(|(key, value)| (key.as_slice().into(), value.clone()));
         let below = self.state.map(|state| state.scan(prefix));
-        let pairs = Merge::new(above, below.into_iter().flatten(), Order::Forward);
+        let pairs = Layers::new(above, below.into_iter().flatten(), Order::Forward);
         pairs.map_while(|pair| match pair {
             Ok((key, value)) => Some((Value::new(key), Value::new(value))),
             Err(error) => {

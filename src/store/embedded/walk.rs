@@ -13,9 +13,9 @@ use std::ops::Range;
 use std::path::Path;
 
 use thiserror::Error;
-use uuid::Uuid;
 
 use super::frame::{self, ALIGN, Chain, Entry, Invalid, Key};
+use super::gap::Trail;
 use super::segment::{self, FIRST_FRAME, FORMAT, Forms, Loaded, SegmentHeader};
 
 /// The last entry that was passed.
@@ -87,6 +87,8 @@ struct Stop {
     offset: usize,
     position: Position,
     last_frame: Option<Range<usize>>,
+    /// A gap begins here and ends in a later segment.
+    leapt: bool,
     why: Invalid,
 }
 
@@ -112,24 +114,75 @@ pub(super) struct LastSegment {
     pub(super) compressed: bool,
 }
 
+/// Where the frames of a segment begin, and what came before them.
+struct Begin {
+    header: SegmentHeader,
+    offset: usize,
+    position: Position,
+    next: u64,
+}
+
+/// `None` where no header stands and no gap lands.
+fn begin(loaded: &Loaded, number: u64, trail: Trail<'_>) -> Option<Begin> {
+    let Some(gap) = trail.lands_in(number) else {
+        let header = loaded.header?;
+        return Some(Begin {
+            header,
+            offset: FIRST_FRAME,
+            position: header.continues(),
+            next: header.first,
+        });
+    };
+    let position = gap.to.position();
+    // A gap that swallowed the head leaves only what the frames say themselves.
+    let header = loaded.header.unwrap_or(SegmentHeader {
+        format: FORMAT,
+        store: trail.store,
+        number,
+        first: position.sequence + 1,
+        before: position.sequence,
+        chain: position.chain,
+        created_ms: 0,
+        stripped: false,
+    });
+    Some(Begin {
+        header,
+        offset: usize::try_from(gap.to.offset).unwrap_or(FIRST_FRAME),
+        position,
+        next: position.sequence + 1,
+    })
+}
+
 /// Passes the entries of one segment to `visit`, which may end the walk by an error.
 fn pass<E>(
     loaded: &Loaded,
-    header: &SegmentHeader,
+    begin: &Begin,
+    trail: Trail<'_>,
     visit: &mut dyn FnMut(&Entry<'_>, usize) -> Result<(), E>,
 ) -> Result<Stop, E> {
-    let key = Key::of(header.store);
-    let mut position = header.continues();
-    let (mut offset, mut next, mut last_frame) = (FIRST_FRAME, header.first, None);
-    let why = loop {
-        let frame = match frame::read(&loaded.bytes, offset, &key) {
-            Ok(frame) if frame.first == next => frame,
-            Ok(_) => break Invalid::Astray,
-            Err(why) => break why,
-        };
-        let entries = match frame.entries(position.chain) {
-            Ok(entries) => entries,
-            Err(why) => break why,
+    let (key, number) = (Key::of(begin.header.store), begin.header.number);
+    let (mut offset, mut next) = (begin.offset, begin.next);
+    let (mut position, mut last_frame) = (begin.position, None);
+    let (leapt, why) = loop {
+        let found = frame::read(&loaded.bytes, offset, &key).and_then(|frame| {
+            let entries = frame.entries(position.chain)?;
+            if frame.first == next {
+                Ok((frame.len, entries))
+            } else {
+                Err(Invalid::Astray)
+            }
+        });
+        let (len, entries) = match found {
+            Ok(found) => found,
+            Err(why) => match trail.gap_at(number, offset) {
+                Some(gap) if gap.to.segment == number => {
+                    position = gap.to.position();
+                    next = position.sequence + 1;
+                    offset = usize::try_from(gap.to.offset).unwrap_or(usize::MAX);
+                    continue;
+                }
+                gap => break (gap.is_some(), why),
+            },
         };
         for entry in &entries {
             visit(entry, offset)?;
@@ -139,56 +192,88 @@ fn pass<E>(
             };
         }
         next = position.sequence + 1;
-        last_frame = Some(offset..offset + frame.len);
-        offset += frame.len;
+        last_frame = Some(offset..offset + len);
+        offset += len;
     };
     Ok(Stop {
         offset,
         position,
         last_frame,
+        leapt,
         why,
     })
 }
 
+/// Most of a preallocated file is zeros, and no header begins in them: they are passed over by the page.
+const PAGE: usize = 4096;
+
+fn is_blank(page: &[u8]) -> bool {
+    page == &[0; PAGE][..page.len()]
+}
+
 /// Whether a frame's header stands anywhere behind `from`.
 fn lives_behind(bytes: &[u8], from: usize, key: &Key) -> bool {
-    (from..bytes.len())
-        .step_by(ALIGN)
-        .any(|at| frame::is_header(bytes, at, key))
+    let mut at = from;
+    while at < bytes.len() {
+        let end = (at + PAGE).min(bytes.len());
+        let lives = || {
+            (at..end)
+                .step_by(ALIGN)
+                .any(|at| frame::is_header(bytes, at, key))
+        };
+        if !is_blank(&bytes[at..end]) && lives() {
+            return true;
+        }
+        at = end;
+    }
+    false
 }
 
 /// From `from` to the last byte that is not zero.
 fn leftover(bytes: &[u8], from: usize) -> Vec<u8> {
     let rest = bytes.get(from..).unwrap_or_default();
-    let end = rest
-        .iter()
-        .rposition(|byte| *byte != 0)
-        .map_or(0, |last| last + 1);
-    rest[..end].to_vec()
+    let last = rest
+        .chunks(PAGE)
+        .enumerate()
+        .rev()
+        .find_map(|(number, page)| {
+            let last = || page.iter().rposition(|byte| *byte != 0);
+            if is_blank(page) {
+                None
+            } else {
+                last().map(|at| number * PAGE + at)
+            }
+        });
+    rest[..last.map_or(0, |last| last + 1)].to_vec()
 }
 
-/// Numbers run from 1 without a hole. (A base will let them begin later.)
-fn whole_row(listed: &BTreeMap<u64, Forms>) -> Result<(), WalkError> {
-    let hole = (1_u64..)
-        .zip(listed.keys())
-        .find(|(number, found)| number != *found);
-    match hole {
-        Some((number, _)) => {
-            let before = Place {
-                segment: number,
+/// Numbers run without a hole from the first segment that no base covers.
+fn whole_row(
+    listed: &BTreeMap<u64, Forms>,
+    covered: u64,
+    trail: Trail<'_>,
+) -> Result<(), WalkError> {
+    let mut expected = covered + 1;
+    for (number, _) in listed.range(expected..) {
+        if let Some(missing) = (expected..*number).find(|missing| !trail.skips(*missing)) {
+            let place = Place {
+                segment: missing,
                 offset: 0,
             };
-            Err(before.damaged(0, Flaw::SegmentMissing))
+            return Err(place.damaged(0, Flaw::SegmentMissing));
         }
-        None => Ok(()),
+        expected = number + 1;
     }
+    Ok(())
 }
 
-/// Finds the end. `known` is the highest sequence that checkpoint and state speak of: it must not be cut.
-pub(super) fn find_end(journal: &Path, store: Uuid, known: u64) -> Result<End, WalkError> {
+/// Finds the end. `known` is the highest sequence that checkpoint and state speak of: it must not be cut. What a base
+/// covers, up to segment `covered`, is not needed for that.
+pub(super) fn find_end(trail: Trail<'_>, known: u64, covered: u64) -> Result<End, WalkError> {
+    let (journal, store) = (trail.folder, trail.store);
     let mut spares = Vec::new();
     let listed = segment::list(journal)?;
-    whole_row(&listed)?;
+    whole_row(&listed, covered, trail)?;
     for &number in listed.keys().rev() {
         let loaded = segment::load(journal, number)?;
         let key = Key::of(loaded.header.map_or(store, |header| header.store));
@@ -199,17 +284,18 @@ pub(super) fn find_end(journal: &Path, store: Uuid, known: u64) -> Result<End, W
             }
             .damaged(sequence, why))
         };
-        let Some(header) = loaded.header else {
+        let Some(begin) = begin(&loaded, number, trail) else {
             if lives_behind(&loaded.bytes, FIRST_FRAME, &key) {
                 return damaged(0, 0, Flaw::SegmentHeader);
             }
             spares.push(number);
             continue;
         };
+        let header = begin.header;
         if header.format > FORMAT {
             return damaged(0, header.first, Flaw::NewerFormat);
         }
-        let Ok(stop) = pass::<std::convert::Infallible>(&loaded, &header, &mut |_, _| Ok(()));
+        let Ok(stop) = pass::<std::convert::Infallible>(&loaded, &begin, trail, &mut |_, _| Ok(()));
         let missing = stop.position.sequence.max(header.first.saturating_sub(1)) + 1;
         if stop.why == Invalid::Astray {
             return damaged(stop.offset, missing, Flaw::Chain);
@@ -249,11 +335,8 @@ pub(super) fn find_end(journal: &Path, store: Uuid, known: u64) -> Result<End, W
 }
 
 /// Where a walk begins: the first file there is, or the one that holds a given sequence.
-pub(super) fn start_for(journal: &Path, end: &End, after: u64) -> io::Result<u64> {
-    let Some(last) = &end.last else {
-        return Ok(1);
-    };
-    for number in (1..=last.header.number).rev() {
+pub(super) fn start_for(journal: &Path, until: Option<Until>, after: u64) -> io::Result<u64> {
+    for number in (1..=until.map_or(0, |until| until.segment)).rev() {
         match segment::load_header(journal, number) {
             Ok(Some(header)) if header.first <= after => return Ok(number),
             Ok(_) => {}
@@ -265,6 +348,23 @@ pub(super) fn start_for(journal: &Path, end: &End, after: u64) -> io::Result<u64
     Ok(1)
 }
 
+/// How far a walk goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Until {
+    pub(super) segment: u64,
+    pub(super) sequence: u64,
+}
+
+impl End {
+    /// `None` in a journal without any frame.
+    pub(super) fn until(&self) -> Option<Until> {
+        self.last.as_ref().map(|last| Until {
+            segment: last.header.number,
+            sequence: self.position.sequence,
+        })
+    }
+}
+
 /// A place in the journal, for who is told of an entry.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
@@ -272,21 +372,21 @@ pub(super) struct Place {
     pub(super) offset: u64,
 }
 
-/// Passes every entry from the beginning of segment `from` to `end`.
+/// Passes every entry from the beginning of segment `from` to `until`.
 ///
 /// Before the end every byte must be valid: whatever is not, is damage.
 pub(super) fn walk<E: From<WalkError>>(
-    journal: &Path,
+    trail: Trail<'_>,
     from: u64,
-    end: &End,
+    until: Option<Until>,
     visit: &mut dyn FnMut(&Entry<'_>, Place) -> Result<(), E>,
 ) -> Result<(), E> {
-    let Some(last) = &end.last else {
+    let Some(until) = until else {
         return Ok(());
     };
     let mut before: Option<(Position, Place)> = None;
-    for number in from..=last.header.number {
-        let (loaded, header) = enter(journal, number, before)?;
+    for number in (from..=until.segment).filter(|number| !trail.skips(*number)) {
+        let (loaded, begin) = enter(trail, number, before)?;
         let mut relay = |entry: &Entry<'_>, offset: usize| {
             visit(
                 entry,
@@ -296,16 +396,17 @@ pub(super) fn walk<E: From<WalkError>>(
                 },
             )
         };
-        let stop = pass(&loaded, &header, &mut relay)?;
+        let stop = pass(&loaded, &begin, trail, &mut relay)?;
         let place = Place {
             segment: number,
             offset: stop.offset as u64,
         };
-        let is_last = number == last.header.number;
+        let is_last = number == until.segment;
         let whole = if is_last {
-            stop.position.sequence >= end.position.sequence
+            stop.position.sequence >= until.sequence
         } else {
-            stop.last_frame.is_some() && leftover(&loaded.bytes, stop.offset).is_empty()
+            stop.leapt
+                || stop.last_frame.is_some() && leftover(&loaded.bytes, stop.offset).is_empty()
         };
         if !whole {
             let why = if stop.why == Invalid::Astray {
@@ -313,7 +414,7 @@ pub(super) fn walk<E: From<WalkError>>(
             } else {
                 Flaw::Frame
             };
-            let sequence = stop.position.sequence.max(header.first.saturating_sub(1)) + 1;
+            let sequence = stop.position.sequence.max(begin.next.saturating_sub(1)) + 1;
             return Err(place.damaged(sequence, why).into());
         }
         before = Some((stop.position, place));
@@ -321,32 +422,65 @@ pub(super) fn walk<E: From<WalkError>>(
     Ok(())
 }
 
+/// Passes every entry behind `base` up to `until`; without a base, every entry there is. Says whether the
+/// journal agrees with the base: nothing is passed from one that does not.
+///
+/// Begins at the first segment that is needed: what lies before the base may be damaged or gone.
+pub(super) fn walk_behind<E: From<WalkError> + From<io::Error>>(
+    trail: Trail<'_>,
+    base: Option<Position>,
+    until: Option<Until>,
+    visit: &mut dyn FnMut(&Entry<'_>, Place) -> Result<(), E>,
+) -> Result<bool, E> {
+    let Some(base) = base.filter(|base| base.sequence > 0) else {
+        return walk(trail, 1, until, visit).map(|()| true);
+    };
+    let from = start_for(trail.folder, until, base.sequence + 1)?;
+    let begins = segment::load_header(trail.folder, from).ok().flatten();
+    let mut agrees = begins.is_some_and(|header| header.continues() == base);
+    walk(trail, from, until, &mut |entry, place| {
+        if entry.sequence == base.sequence {
+            agrees = entry.chain == base.chain;
+        }
+        if entry.sequence > base.sequence && agrees {
+            visit(entry, place)
+        } else {
+            Ok(())
+        }
+    })?;
+    Ok(agrees)
+}
+
 /// Loads a segment and checks that it continues what was read before it; the very first begins at nothing.
 fn enter(
-    journal: &Path,
+    trail: Trail<'_>,
     number: u64,
     before: Option<(Position, Place)>,
-) -> Result<(Loaded, SegmentHeader), WalkError> {
+) -> Result<(Loaded, Begin), WalkError> {
     let sequence = before.map_or(1, |(position, _)| position.sequence + 1);
     let start = Place {
         segment: number,
         offset: 0,
     };
-    let loaded = match segment::load(journal, number) {
+    let loaded = match segment::load(trail.folder, number) {
         Ok(loaded) => loaded,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(start.damaged(sequence, Flaw::SegmentMissing));
         }
         Err(error) => return Err(error.into()),
     };
-    let Some(header) = loaded.header else {
+    let Some(begin) = begin(&loaded, number, trail) else {
         return Err(start.damaged(sequence, Flaw::SegmentHeader));
     };
+    let header = &begin.header;
     if header.format > FORMAT {
         return Err(start.damaged(header.first, Flaw::NewerFormat));
     }
     if header.number != number || header.first <= header.before {
         return Err(start.damaged(sequence, Flaw::Order));
+    }
+    if trail.lands_in(number).is_some() {
+        return Ok((loaded, begin));
     }
     let begins = header.before == 0 && header.chain == Chain::genesis(header.store);
     match before {
@@ -358,7 +492,7 @@ fn enter(
             Err(start.damaged(sequence, Flaw::Order))
         }
         None if number == 1 && !begins => Err(start.damaged(1, Flaw::Order)),
-        Some(_) | None => Ok((loaded, header)),
+        Some(_) | None => Ok((loaded, begin)),
     }
 }
 

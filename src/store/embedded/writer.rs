@@ -18,16 +18,18 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::care::Chore;
 use super::checkpoint;
 use super::disk::{Disk, Step, is_full};
-use super::domain::{Class, Domain, Stamp};
+use super::domain::{Change, Class, Domain, Stamp};
 use super::error::{ActError, Unavailable};
 use super::fatal::Fatal;
-use super::frame::{self, Group, Key, MAX_ACTS, Mark};
+use super::frame::{self, Group, Key, MAX_ACTS, Mark, Misfit};
 use super::inbox::{Answer, Inbox, Job, Taken};
 use super::journal::{AppendError, Journal};
 use super::keeper::{Marks, Work};
 use super::options::{Clock, Options};
+use super::own::Note;
 use super::post::{Letter, Post};
 use super::room::{Ballast, Room};
 use super::state::{Head, State};
@@ -44,6 +46,12 @@ pub(super) struct Gauges {
 }
 
 impl Gauges {
+    pub(super) fn at(sequence: u64) -> Arc<Self> {
+        let gauges = Self::default();
+        gauges.sequence.store(sequence, Ordering::Release);
+        Arc::new(gauges)
+    }
+
     pub(super) fn room(&self) -> Room {
         match self.room.load(Ordering::Relaxed) {
             0 => Room::Ample,
@@ -69,13 +77,14 @@ pub(super) struct Ties<D: Domain> {
     pub(super) marks: Arc<Marks>,
     pub(super) gauges: Arc<Gauges>,
     pub(super) keeper: Sender<Work>,
+    pub(super) care: Sender<Chore>,
     pub(super) fatal: Arc<Fatal>,
 }
 
 pub(super) struct Writer<D: Domain> {
     domain: D,
     ties: Ties<D>,
-    journal: Journal,
+    pub(super) journal: Journal,
     state: State,
     ballast: Ballast,
     store: Uuid,
@@ -105,7 +114,7 @@ struct Turn<D: Domain> {
 }
 
 /// The process must end; the reason has been given already.
-struct End;
+pub(super) struct End;
 
 impl<D: Domain> Writer<D> {
     pub(super) fn new(
@@ -119,12 +128,7 @@ impl<D: Domain> Writer<D> {
     ) -> io::Result<Self> {
         let mut salts = [0; 32];
         (options.chance)(&mut salts)?;
-        let position = journal.position();
-        let shown = Head {
-            store,
-            sequence: position.sequence,
-            chain: position.chain,
-        };
+        let shown = Head::at(store, journal.position());
         Ok(Self {
             domain,
             ties,
@@ -167,6 +171,7 @@ impl<D: Domain> Writer<D> {
         loop {
             match self.ties.inbox.take(MAX_ACTS, self.quiet) {
                 Taken::Jobs(jobs) => self.turn(jobs)?,
+                Taken::Own(own) => self.own(own)?,
                 Taken::Quiet => self.ask_checkpoint(),
                 Taken::Closed => return Ok(()),
             }
@@ -181,6 +186,40 @@ impl<D: Domain> Writer<D> {
         self.unflushed = 0;
         // A keeper that is gone has raised its own alarm.
         drop(self.ties.keeper.send(Work::Checkpoint(None)));
+        drop(self.ties.care.send(Chore::Look));
+    }
+
+    /// An entry of the store's own, in a frame of its own.
+    pub(super) fn note(&mut self, note: Note) -> Result<Result<Stamp, Unavailable>, End> {
+        self.look()?;
+        self.group
+            .restart(self.journal.next(), self.journal.position().chain);
+        self.overlay.clear();
+        let stamp = Stamp {
+            sequence: self.group.next(),
+            time_ms: (self.clock)(),
+        };
+        let salt = self.salt(stamp.sequence);
+        if self
+            .group
+            .push(stamp, &note.header, &note.changes, salt)
+            .is_err()
+        {
+            return Ok(Err(Unavailable::Unwritable));
+        }
+        self.overlay.add(note.changes);
+        if let Some(error) = self.append()? {
+            tracing::warn!(%error, "an act of the store's own could not be written");
+            return Ok(Err(if is_full(&error) {
+                Unavailable::DiskFull
+            } else {
+                Unavailable::Unwritable
+            }));
+        }
+        self.show();
+        self.apply()?;
+        self.house_keep();
+        Ok(Ok(stamp))
     }
 
     fn turn(&mut self, jobs: Vec<Job<D>>) -> Result<(), End> {
@@ -263,6 +302,11 @@ impl<D: Domain> Writer<D> {
             Err(refusal) => return Ok(Err(ActError::Refused(refusal))),
         };
         let salt = self.salt(stamp.sequence);
+        // Keys that begin with a zero byte are the store's own.
+        let foreign = |change: &Change| change.key().first() == Some(&0);
+        if decision.changes.iter().any(foreign) {
+            return Ok(Err(ActError::TooLarge(Misfit::Key)));
+        }
         if let Err(misfit) = self
             .group
             .push(stamp, &decision.header, &decision.changes, salt)
@@ -377,7 +421,7 @@ impl<D: Domain> Writer<D> {
 
     fn house_keep(&mut self) {
         if let Some(number) = self.journal.take_closed() {
-            drop(self.ties.keeper.send(Work::Compress(number)));
+            drop(self.ties.care.send(Chore::Closed(number)));
         }
         if self.unflushed >= self.checkpoint_bytes {
             self.ask_checkpoint();

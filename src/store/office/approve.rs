@@ -51,7 +51,8 @@ impl Desk<'_> {
         }
         if let Some(bytes) = inline {
             let bytes = serde_bytes::Bytes::new(&bytes);
-            self.put(keys::inline(&approval.drafts), &bytes, "drafts")?;
+            let key = keys::drafts(item.id, approval.revision, &approval.drafts);
+            self.put(key, &bytes, "drafts")?;
         }
         self.put(
             keys::approval(item.id, approval.revision),

@@ -7,6 +7,7 @@
 mod approve;
 mod intake;
 mod lane;
+mod names;
 mod send;
 
 pub use lane::Run;
@@ -20,8 +21,11 @@ use serde::de::DeserializeOwned;
 
 use super::act::{Act, Actor, Answer, Refusal};
 use super::embedded::record;
-use super::embedded::{Change, Class, Decision, Domain, Header, Stamp, View};
+use super::embedded::{
+    BlobHash, Change, Class, Decision, Domain, Header, ReadBlob, Stamp, Unnamed, View,
+};
 use super::keys;
+use crate::clock::{Doubt, Time};
 use crate::ids::{ChannelNo, DeliveryId, ItemId};
 use crate::model::delivery::Delivery;
 use crate::model::item::{Item, Revision};
@@ -29,18 +33,34 @@ use crate::model::policy::Policy;
 
 /// The policies in force, shared with the writer; replaced whole on a reload.
 #[derive(Debug, Clone, Default)]
-pub struct Rules(Arc<RwLock<Arc<Vec<Policy>>>>);
+pub struct Rules {
+    policies: Arc<RwLock<Arc<Vec<Policy>>>>,
+    /// Asked before anything is sent; without one it is believed.
+    clock: Option<Arc<dyn Time>>,
+}
 
 impl Rules {
+    pub fn timed_by(clock: Arc<dyn Time>) -> Self {
+        Self {
+            clock: Some(clock),
+            ..Self::default()
+        }
+    }
+
+    /// Why the clock cannot be believed; none while it can.
+    pub fn doubt(&self) -> Option<Doubt> {
+        self.clock.as_ref().and_then(|clock| clock.doubt())
+    }
+
     pub fn replace(&self, policies: Vec<Policy>) {
-        match self.0.write() {
+        match self.policies.write() {
             Ok(mut rules) => *rules = Arc::new(policies),
             Err(poisoned) => *poisoned.into_inner() = Arc::new(policies),
         }
     }
 
     pub fn all(&self) -> Arc<Vec<Policy>> {
-        match self.0.read() {
+        match self.policies.read() {
             Ok(rules) => Arc::clone(&rules),
             Err(poisoned) => Arc::clone(&poisoned.into_inner()),
         }
@@ -66,9 +86,12 @@ impl Domain for Office {
 
     fn class(act: &Act) -> Class {
         match act {
-            Act::Settle { .. } | Act::Decide { .. } | Act::Withdraw { .. } | Act::Lane { .. } => {
-                Class::Settle
-            }
+            Act::Settle { .. }
+            | Act::Decide { .. }
+            | Act::Withdraw { .. }
+            | Act::Lane { .. }
+            | Act::Sending { .. }
+            | Act::ClockRight { .. } => Class::Settle,
             Act::Intent { .. } | Act::Spend { .. } => Class::Intent,
             Act::Register { .. }
             | Act::Accept(_)
@@ -78,6 +101,10 @@ impl Domain for Office {
             | Act::Fire { .. }
             | Act::Fired { .. } => Class::Intake,
         }
+    }
+
+    fn names(key: &[u8], value: &[u8], blob: &ReadBlob<'_>) -> Result<Vec<BlobHash>, Unnamed> {
+        names::of(key, value, blob)
     }
 
     fn decide(
@@ -92,6 +119,7 @@ impl Domain for Office {
             view,
             now,
             rules: &rules,
+            clock: &self.rules,
             changes: Vec::new(),
         };
         let (header, answer) = desk.decide(act)?;
@@ -108,6 +136,7 @@ struct Desk<'a> {
     view: &'a View<'a>,
     now: Timestamp,
     rules: &'a [Policy],
+    clock: &'a Rules,
     changes: Vec<Change>,
 }
 
@@ -155,6 +184,10 @@ impl Desk<'_> {
                 channel,
                 news,
             } => self.lane(&actor, channel, news),
+            Act::Sending { actor, stop } => self.sending(&actor, stop),
+            Act::ClockRight { actor } => {
+                Ok((header(&actor, "clock-confirmed", None), Answer::Done))
+            }
             Act::Fire {
                 schedule,
                 period,

@@ -40,6 +40,8 @@ struct Camera {
 
 #[derive(Default)]
 struct Film {
+    /// Moments count once this is set.
+    rolling: bool,
     seen: usize,
     /// How many acts had been answered, by the test's own count.
     answered: usize,
@@ -51,10 +53,10 @@ struct Film {
 impl Gate for Camera {
     fn before(&self, op: &Op<'_>) -> Verdict {
         let mut film = self.film.lock().unwrap();
-        if film.seen == self.moment {
+        if film.rolling && film.seen == self.moment {
             self.shoot(&mut film, op);
         }
-        film.seen += 1;
+        film.seen += usize::from(film.rolling);
         if let Op::Write { path, at, bytes } = op {
             let start = usize::try_from(*at).unwrap();
             let all = fs::read(path).unwrap_or_default();
@@ -163,9 +165,22 @@ fn step(model: &mut Model, act: &Act) {
 
 /// Runs the batches with an image at the moment, then opens the image. `None` if the moment never came.
 fn run(batches: &[Vec<Act>], moment: usize, end: End) -> Option<Result<Opened, String>> {
+    run_with(batches, &[], moment, end)
+}
+
+/// The same with chores after the batches; then only moments of the chores count.
+fn run_with(
+    batches: &[Vec<Act>],
+    deeds: &[Deed],
+    moment: usize,
+    end: End,
+) -> Option<Result<Opened, String>> {
     let home = TempDir::new().unwrap();
     let (from, image) = (home.path().join("data"), home.path().join("image"));
-    let film = Mutex::default();
+    let film = Mutex::new(Film {
+        rolling: deeds.is_empty(),
+        ..Film::default()
+    });
     let camera = Arc::new(Camera {
         moment,
         end,
@@ -186,6 +201,10 @@ fn run(batches: &[Vec<Act>], moment: usize, end: End) -> Option<Result<Opened, S
             answer.blocking_recv().unwrap().unwrap();
             camera.film.lock().unwrap().answered += 1;
         }
+    }
+    camera.film.lock().unwrap().rolling = true;
+    for deed in deeds {
+        store.care_blocking(*deed).unwrap();
     }
     store.close_blocking();
     let answered = camera.film.lock().unwrap().answered_at_image?;
@@ -265,6 +284,33 @@ fn a_power_cut_at_any_step_loses_nothing_that_was_answered() {
             .iter()
             .any(|opened| opened.rebuilt == Some(Rebuilt::Rebooted))
     );
+}
+
+/// Nine acts over three keys in about four segments, then chores with a crash at each of their moments.
+fn every_moment_of(deeds: &[Deed], end: fn(usize) -> End, least: usize) {
+    let batches: Vec<_> = (0..9).map(|n| vec![put(n % 3)]).collect();
+    let mut moment = 0;
+    while let Some(outcome) = run_with(&batches, deeds, moment, end(moment)) {
+        outcome.unwrap_or_else(|why| panic!("moment {moment}: {why}"));
+        moment += 1;
+    }
+    assert!(moment > least, "only {moment} moments: it proves nothing");
+}
+
+fn power_cut(moment: usize) -> End {
+    End::PowerCut(0x2545_f491_4f6c_dd1d ^ (moment as u64 + 1))
+}
+
+#[test]
+fn a_kill_at_any_step_of_making_bases_and_stripping_loses_nothing() {
+    let deeds = [Deed::Base, Deed::Base, Deed::Base, Deed::Strip];
+    every_moment_of(&deeds, |_| End::Kill, 60);
+}
+
+#[test]
+fn a_power_cut_at_any_step_of_making_bases_and_stripping_loses_nothing() {
+    let deeds = [Deed::Base, Deed::Base, Deed::Base, Deed::Strip];
+    every_moment_of(&deeds, power_cut, 60);
 }
 
 fn acts() -> impl Strategy<Value = Vec<Vec<Act>>> {

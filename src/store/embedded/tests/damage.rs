@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::super::*;
-use super::kit::{Act, Bench, all, copy_folder, put};
+use super::kit::{Act, Bench, all, copy_folder, flip, put};
 
 /// So many acts of 10 kB: six a segment.
 fn filled(count: u32) -> Bench {
@@ -17,12 +17,6 @@ fn filled(count: u32) -> Bench {
     }
     store.close_blocking();
     bench
-}
-
-fn flip(path: &Path, at: usize) {
-    let mut bytes = fs::read(path).unwrap();
-    bytes[at] ^= 1;
-    fs::write(path, bytes).unwrap();
 }
 
 fn used(path: &Path) -> usize {
@@ -237,7 +231,14 @@ fn a_start_up_snapshot_that_sled_never_finished_does_not_keep_it_shut() {
     )
     .unwrap();
     let (_store, opened) = bench.open();
-    assert_eq!(opened, Opened::default());
+    assert!(opened.newest_ms.is_some());
+    assert_eq!(
+        Opened {
+            newest_ms: None,
+            ..opened
+        },
+        Opened::default()
+    );
 }
 
 #[test]
@@ -284,4 +285,157 @@ fn a_state_that_the_domain_distrusts_is_rebuilt_at_the_next_start() {
     assert_eq!(bench.died_of().len(), 1);
     drop(store);
     assert_eq!(bench.open().1.rebuilt, Some(Rebuilt::NoCheckpoint));
+}
+
+/// What can be read of a damaged folder.
+fn shut(bench: &Bench) -> (Store<super::kit::Pairs>, Opened) {
+    let OpenError::Damaged(damage) = bench.refused() else {
+        panic!("must be damage");
+    };
+    Store::open_shut(&bench.options, damage).unwrap()
+}
+
+#[test]
+fn a_damaged_journal_can_be_read_and_takes_no_act() {
+    let bench = filled(8);
+    flip(&bench.segment(2), 4096 + 5_000);
+    let (store, opened) = shut(&bench);
+    assert_eq!(store.health(), Health::Damaged);
+    assert_eq!(store.damage().map(|at| at.segment), Some(2));
+    assert_eq!(opened.damage.as_ref(), store.damage());
+    // sled had everything; what it holds is the newest that is known.
+    assert_eq!(all(&store).len(), 8);
+    assert_eq!(
+        store.act_blocking(put("more", "x")),
+        Err(ActError::Unavailable(Unavailable::Damaged))
+    );
+    assert!(store.care_blocking(Deed::Base).is_err());
+}
+
+#[test]
+fn without_a_state_to_believe_a_damaged_journal_is_read_up_to_its_damage_and_stays_as_it_was() {
+    let bench = filled(8);
+    flip(&bench.segment(2), 4096 + 5_000);
+    fs::remove_dir_all(bench.folder().join("sled")).unwrap();
+    let journal = bench.names("journal");
+    let (store, _) = shut(&bench);
+    assert_eq!(all(&store).len(), 6);
+    drop(store);
+    assert_eq!(bench.names("journal"), journal);
+    assert!(
+        matches!(bench.refused(), OpenError::Damaged(_)),
+        "still damaged"
+    );
+}
+
+#[test]
+fn a_segment_put_back_from_a_backup_repairs_the_store() {
+    let bench = filled(25);
+    let path = bench.segment(2).with_extension("log.zst");
+    let good = fs::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    drop(shut(&bench));
+    fs::write(&path, good).unwrap();
+    let (store, opened) = bench.open();
+    assert!(!opened.restored_copy);
+    assert_eq!(all(&store).len(), 25);
+}
+
+/// Accepts what is damaged and opens; gives what was left of the keys.
+fn accepted(bench: &Bench) -> (Vec<Damage>, Store<super::kit::Pairs>) {
+    let found = accept_gap(&bench.options, "zhang", "磁盘坏道").unwrap();
+    let (store, opened) = bench.open();
+    assert!(
+        opened.restored_copy,
+        "the acts that are lost may have been sends"
+    );
+    (found, store)
+}
+
+#[test]
+fn an_accepted_gap_keeps_what_is_before_and_behind_it_and_says_who_and_why() {
+    let bench = filled(5);
+    flip(&bench.segment(1), 4096 + 15_000);
+    let (found, store) = accepted(&bench);
+    assert_eq!((found.len(), found[0].sequence), (1, 2));
+    let keys: Vec<_> = all(&store).into_keys().collect();
+    assert_eq!(keys, ["k0", "k2", "k3", "k4"]);
+    assert_eq!(store.act_blocking(put("new", "x")).unwrap().sequence, 7);
+    store.close_blocking();
+    let verified = audit::verify(bench.folder()).unwrap();
+    assert_eq!((verified.entries, verified.sequence), (6, 7));
+    let mut who = Vec::new();
+    audit::entries(bench.folder(), 6, &mut |_, header| {
+        who.push((header.who, header.what));
+        std::ops::ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert_eq!(who[0], ("zhang".to_owned(), "accept-gap".to_owned()));
+    assert!(bench.open().1.restored_copy, "until it is adopted");
+}
+
+#[test]
+fn a_gap_of_whole_segments_is_passed_over_and_bases_are_made_across_it() {
+    let bench = filled(25);
+    for number in [2, 3] {
+        fs::remove_file(bench.segment(number).with_extension("log.zst")).unwrap();
+    }
+    let (_, store) = accepted(&bench);
+    assert_eq!(all(&store).len(), 13);
+    store.care_blocking(Deed::Base).unwrap();
+    let before = all(&store);
+    store.close_blocking();
+    audit::verify(bench.folder()).unwrap();
+    fs::remove_dir_all(bench.folder().join("sled")).unwrap();
+    let (store, opened) = bench.open();
+    assert!(opened.base.is_some());
+    assert_eq!(all(&store), before);
+}
+
+#[test]
+fn a_lost_head_of_a_segment_costs_nothing_but_the_head() {
+    let bench = filled(8);
+    flip(&bench.segment(2), 20);
+    let (_, store) = accepted(&bench);
+    assert_eq!(all(&store).len(), 8);
+    store.act_blocking(put("new", "x")).unwrap();
+    store.close_blocking();
+    audit::verify(bench.folder()).unwrap();
+    fs::remove_dir_all(bench.folder().join("sled")).unwrap();
+    assert_eq!(all(&bench.open().0).len(), 9);
+}
+
+#[test]
+fn an_accepted_end_is_kept_aside_and_numbers_go_on_above_what_was_known() {
+    let bench = filled(3);
+    flip(&bench.segment(1), used(&bench.segment(1)) - 100);
+    let (found, store) = accepted(&bench);
+    assert_eq!(found[0].why, Flaw::EndLost);
+    assert_eq!(all(&store).len(), 2);
+    assert!(bench.folder().join("aside/journal-tail").exists());
+    assert!(store.act_blocking(put("new", "x")).unwrap().sequence > 3);
+    store.close_blocking();
+    audit::verify(bench.folder()).unwrap();
+}
+
+#[test]
+fn several_damaged_places_are_accepted_together() {
+    let bench = filled(17);
+    flip(&bench.segment(3), 4096 + 5_000);
+    flip(&bench.segment(3), 4096 + 35_000);
+    let path = bench.segment(1).with_extension("log.zst");
+    let middle = usize::try_from(fs::metadata(&path).unwrap().len()).unwrap() / 2;
+    flip(&path, middle);
+    let (found, store) = accepted(&bench);
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(all(&store).len() >= 9);
+    store.close_blocking();
+    audit::verify(bench.folder()).unwrap();
+}
+
+#[test]
+fn a_whole_journal_has_no_gap_to_accept() {
+    let bench = filled(8);
+    assert_eq!(accept_gap(&bench.options, "zhang", "x").unwrap(), []);
+    assert!(!bench.open().1.restored_copy);
 }

@@ -52,6 +52,17 @@ impl Domain for Pairs {
         }
     }
 
+    /// A value of 64 hexadecimal digits names a blob, and a blob of such digits names another.
+    fn names(_: &[u8], value: &[u8], blob: &ReadBlob<'_>) -> Result<Vec<BlobHash>, Unnamed> {
+        let mut named: Vec<BlobHash> = Vec::new();
+        let mut next = hash_in(value);
+        while let Some(hash) = next {
+            named.push(hash);
+            next = hash_in(&blob(hash)?);
+        }
+        Ok(named)
+    }
+
     fn decide(&mut self, act: Act, view: &View<'_>, stamp: Stamp) -> Result<Decision<Stamp>, No> {
         let change = match act {
             Act::Put(_, key, value) => Change::Put {
@@ -82,6 +93,10 @@ impl Domain for Pairs {
             answer: stamp,
         })
     }
+}
+
+fn hash_in(bytes: &[u8]) -> Option<BlobHash> {
+    std::str::from_utf8(bytes).ok()?.parse().ok()
 }
 
 pub type Reasons = Arc<Mutex<Vec<String>>>;
@@ -122,6 +137,37 @@ impl Bench {
         self.folder().join(format!("journal/{number:020}.log"))
     }
 
+    /// A clock that stands where the test puts it, in UTC milliseconds.
+    pub fn stand_clock(&mut self, at: i64) -> Arc<AtomicI64> {
+        let time = Arc::new(AtomicI64::new(at));
+        let read = Arc::clone(&time);
+        self.options.clock = Arc::new(move || read.load(Ordering::Relaxed));
+        time
+    }
+
+    /// The file names in one of the folders.
+    pub fn names(&self, folder: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder().join(folder)).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// The codes of the acts of the store's own, oldest first, each with its outcome.
+    pub fn own_acts(&self) -> Vec<String> {
+        let mut acts = Vec::new();
+        audit::entries(self.folder(), 1, &mut |_, header| {
+            if header.from == "store" {
+                acts.push(format!("{} {}", header.what, header.outcome.unwrap()));
+            }
+            std::ops::ControlFlow::Continue(())
+        })
+        .unwrap();
+        acts
+    }
+
     pub fn died_of(&self) -> Vec<String> {
         self.fatal.lock().unwrap().clone()
     }
@@ -134,6 +180,8 @@ pub fn options(folder: &Path, fatal: &Reasons) -> Options {
         segment_bytes: 64 * 1024,
         ballast_bytes: 64 * 1024,
         low_bytes: 64 * 1024,
+        // Bases are made where a test asks for one.
+        base_bytes: u64::MAX,
         cache_bytes: 1024 * 1024,
         quiet: Duration::from_hours(1),
         stuck: Duration::from_hours(1),
@@ -163,6 +211,22 @@ pub fn all(store: &Store<Pairs>) -> BTreeMap<String, Vec<u8>> {
         .into_iter()
         .map(|(key, value)| (String::from_utf8(key.to_vec()).unwrap(), value.to_vec()))
         .collect()
+}
+
+/// So many acts of 10 kB: six a segment.
+pub fn fill(store: &Store<Pairs>, from: u32, count: u32) {
+    for n in from..from + count {
+        let value = format!("{n:010}").repeat(1_000).into_bytes();
+        store
+            .act_blocking(Act::Put(Class::Intake, format!("k{n:04}"), value))
+            .unwrap();
+    }
+}
+
+pub fn flip(path: &Path, at: usize) {
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(path, bytes).unwrap();
 }
 
 pub fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {

@@ -1,7 +1,9 @@
 //! What the store claims, over a domain of plain keys and values.
 
 mod audit;
+mod bases;
 mod blobs;
+mod collecting;
 mod crash;
 mod damage;
 mod faults;
@@ -11,3 +13,4 @@ mod killed;
 mod kit;
 mod opening;
 mod speed;
+mod stripping;

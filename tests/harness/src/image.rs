@@ -1,0 +1,586 @@
+//! What a disk may hold after a power cut, from the trace of what was asked of it.
+//!
+//! A file's bytes and its name are two things: bytes last once the file is synced, a name once its folder is. What
+//! was not synced may have arrived or not, in pieces of a page. `sync_file_range` counts as nothing. This is what POSIX
+//! allows, not what one file system does: ext4 would often save more, a lying disk less.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use crate::dice::Dice;
+use crate::record::Record;
+
+const PAGE: u64 = 4096;
+const SECTOR: u64 = 512;
+
+/// Which of the bytes that were not synced are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bytes {
+    Synced,
+    /// Of each page, any number of the first writes to it.
+    Pages,
+    /// All, but of the very last write only some sectors at its front.
+    TornLast,
+    /// Of the very last write some sectors at its front; else only what was synced.
+    OnlyTornLast,
+    All,
+}
+
+/// Which of the names that were not synced are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    Synced,
+    Some,
+    All,
+}
+
+/// What is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    pub bytes: Bytes,
+    pub names: Names,
+}
+
+impl Loss {
+    /// The five models, with the lesser choices by chance.
+    pub const MODELS: [&'static str; 5] = ["lazy", "subset", "torn", "all", "no-dirent"];
+
+    pub fn of(model: &str, dice: &mut Dice) -> Self {
+        let names = |dice: &mut Dice| match dice.below(3) {
+            0 => Names::Synced,
+            1 => Names::Some,
+            _ => Names::All,
+        };
+        match model {
+            "lazy" => Self {
+                bytes: Bytes::Synced,
+                names: names(dice),
+            },
+            "subset" => Self {
+                bytes: Bytes::Pages,
+                names: names(dice),
+            },
+            "torn" if dice.percent(50) => Self {
+                bytes: Bytes::TornLast,
+                names: names(dice),
+            },
+            "torn" => Self {
+                bytes: Bytes::OnlyTornLast,
+                names: names(dice),
+            },
+            "no-dirent" if dice.percent(50) => Self {
+                bytes: Bytes::All,
+                names: Names::Synced,
+            },
+            "no-dirent" => Self {
+                bytes: Bytes::All,
+                names: Names::Some,
+            },
+            _ => Self {
+                bytes: Bytes::All,
+                names: Names::All,
+            },
+        }
+    }
+
+    /// Nothing is lost, as after a kill.
+    pub fn is_none(self) -> bool {
+        self == Self {
+            bytes: Bytes::All,
+            names: Names::All,
+        }
+    }
+}
+
+/// A folder tree as it would be found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Image {
+    pub folders: Vec<String>,
+    pub files: BTreeMap<String, Vec<u8>>,
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    Write {
+        at: u64,
+        bytes: Vec<u8>,
+        number: usize,
+    },
+    Allocate(u64),
+    Truncate(u64),
+}
+
+/// One file's bytes: what is sure, and what is not.
+#[derive(Debug, Default)]
+struct Object {
+    sure: Vec<u8>,
+    pending: Vec<Change>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Node {
+    Folder,
+    File(usize),
+}
+
+type Tree = BTreeMap<String, Node>;
+
+/// A change of names that happens whole or not at all.
+#[derive(Clone, Debug)]
+struct Naming {
+    /// The folder whose sync makes it last.
+    folder: String,
+    erase: Option<String>,
+    insert: Option<(String, Node)>,
+}
+
+/// The disk as far as the trace has been followed.
+#[derive(Debug, Default)]
+pub struct Disk {
+    objects: Vec<Object>,
+    inodes: HashMap<u64, usize>,
+    /// As the process sees it.
+    now: Tree,
+    sure: Tree,
+    pending: Vec<Naming>,
+    /// The number of the last write.
+    last: usize,
+}
+
+impl Disk {
+    pub fn after(records: &[Record]) -> Self {
+        let mut disk = Self::default();
+        for record in records {
+            disk.follow(record);
+        }
+        disk
+    }
+
+    fn follow(&mut self, record: &Record) {
+        match record {
+            Record::Create { ino, path } => {
+                self.objects.push(Object::default());
+                let object = self.objects.len() - 1;
+                self.inodes.insert(*ino, object);
+                self.name(None, Some((path.clone(), Node::File(object))));
+            }
+            Record::Write { ino, at, bytes } => {
+                self.last += 1;
+                let number = self.last;
+                self.change(
+                    *ino,
+                    Change::Write {
+                        at: *at,
+                        bytes: bytes.clone(),
+                        number,
+                    },
+                );
+            }
+            Record::Allocate { ino, end } => self.change(*ino, Change::Allocate(*end)),
+            Record::Truncate { ino, len } => self.change(*ino, Change::Truncate(*len)),
+            Record::Sync { ino } => {
+                if let Some(object) = self.object(*ino) {
+                    object.settle();
+                }
+            }
+            Record::SyncFolder { path } => self.sync_folder(path),
+            Record::Folder { path } => self.name(None, Some((path.clone(), Node::Folder))),
+            Record::RemoveFolder { path } | Record::Remove { path } => {
+                self.name(Some(path.clone()), None);
+            }
+            Record::Rename { from, to } => self.rename(from, to),
+            Record::Range { .. }
+            | Record::Said { .. }
+            | Record::Failed { .. }
+            | Record::Skipped { .. }
+            | Record::Unseen { .. } => {}
+        }
+    }
+
+    fn object(&mut self, ino: u64) -> Option<&mut Object> {
+        let object = *self.inodes.get(&ino)?;
+        self.objects.get_mut(object)
+    }
+
+    fn change(&mut self, ino: u64, change: Change) {
+        if let Some(object) = self.object(ino) {
+            object.pending.push(change);
+        }
+    }
+
+    fn name(&mut self, erase: Option<String>, insert: Option<(String, Node)>) {
+        let named = insert.as_ref().map(|(path, _)| path).or(erase.as_ref());
+        let folder = parent(named.map_or("", String::as_str)).to_owned();
+        let naming = Naming {
+            folder,
+            erase,
+            insert,
+        };
+        naming.apply(&mut self.now);
+        self.pending.push(naming);
+    }
+
+    /// Within a folder it is one change; between two it is two, each as sure as its folder.
+    fn rename(&mut self, from: &str, to: &str) {
+        let moved: Vec<(String, Node)> = self
+            .now
+            .iter()
+            .filter(|(path, _)| *path == from || path.starts_with(&format!("{from}/")))
+            .map(|(path, node)| (path.clone(), *node))
+            .collect();
+        for (path, node) in moved {
+            let target = format!("{to}{}", &path[from.len()..]);
+            if parent(from) == parent(to) {
+                let folder = parent(to).to_owned();
+                let naming = Naming {
+                    folder,
+                    erase: Some(path),
+                    insert: Some((target, node)),
+                };
+                naming.apply(&mut self.now);
+                self.pending.push(naming);
+            } else {
+                self.name(None, Some((target, node)));
+                self.name(Some(path), None);
+            }
+        }
+    }
+
+    fn sync_folder(&mut self, path: &str) {
+        let (sure, pending) = std::mem::take(&mut self.pending)
+            .into_iter()
+            .partition::<Vec<_>, _>(|naming| naming.folder == path);
+        self.pending = pending;
+        for naming in sure {
+            naming.apply(&mut self.sure);
+        }
+    }
+
+    /// What is found after this loss.
+    pub fn lose(&self, loss: Loss, dice: &mut Dice) -> Image {
+        let mut tree = self.sure.clone();
+        for naming in &self.pending {
+            let kept = match loss.names {
+                Names::Synced => false,
+                Names::Some => dice.percent(50),
+                Names::All => true,
+            };
+            if kept {
+                naming.apply(&mut tree);
+            }
+        }
+        let mut image = Image::default();
+        for (path, node) in &tree {
+            let reached =
+                parent(path).is_empty() || image.folders.iter().any(|it| it == parent(path));
+            match node {
+                _ if !reached => {}
+                Node::Folder => image.folders.push(path.clone()),
+                Node::File(object) => {
+                    let bytes = self.objects[*object].lose(loss.bytes, self.last, dice);
+                    image.files.insert(path.clone(), bytes);
+                }
+            }
+        }
+        image
+    }
+}
+
+impl Naming {
+    fn apply(&self, tree: &mut Tree) {
+        if let Some(path) = &self.erase {
+            tree.remove(path);
+        }
+        if let Some((path, node)) = &self.insert {
+            tree.insert(path.clone(), *node);
+        }
+    }
+}
+
+impl Object {
+    fn settle(&mut self) {
+        for change in std::mem::take(&mut self.pending) {
+            change.apply(&mut self.sure);
+        }
+    }
+
+    fn lose(&self, loss: Bytes, last: usize, dice: &mut Dice) -> Vec<u8> {
+        let mut bytes = self.sure.clone();
+        match loss {
+            Bytes::Synced => {}
+            Bytes::All => self
+                .pending
+                .iter()
+                .for_each(|change| change.apply(&mut bytes)),
+            Bytes::Pages => self.some_pages(&mut bytes, dice),
+            Bytes::TornLast | Bytes::OnlyTornLast => {
+                for change in &self.pending {
+                    match change {
+                        Change::Write {
+                            at,
+                            bytes: written,
+                            number,
+                        } if *number == last => {
+                            let sectors = (written.len() as u64).div_ceil(SECTOR);
+                            let end = (at / SECTOR + dice.below(sectors)) * SECTOR;
+                            let front = usize::try_from(end.saturating_sub(*at)).unwrap_or(0);
+                            let front = &written[..front.min(written.len())];
+                            lay(&mut bytes, *at, front);
+                        }
+                        change if loss == Bytes::TornLast => change.apply(&mut bytes),
+                        _ => {}
+                    }
+                }
+            }
+        }
+        bytes
+    }
+
+    /// A page goes to the disk whole, as it was at some moment since the last sync.
+    fn some_pages(&self, bytes: &mut Vec<u8>, dice: &mut Dice) {
+        // A new length arrives as the changes before it did: all of them up to one.
+        let resized = self
+            .pending
+            .iter()
+            .rposition(|change| matches!(change, Change::Truncate(_)));
+        let whole = resized.map_or(0, |at| dice.index(at + 2));
+        for change in &self.pending[..whole] {
+            change.apply(bytes);
+        }
+        let mut pages: BTreeMap<u64, Vec<(u64, &[u8])>> = BTreeMap::new();
+        let mut len = bytes.len() as u64;
+        for change in &self.pending[whole..] {
+            match change {
+                Change::Write { at, bytes, .. } => {
+                    len = len.max(at + bytes.len() as u64);
+                    for (page, at, piece) in pieces(*at, bytes) {
+                        pages.entry(page).or_default().push((at, piece));
+                    }
+                }
+                Change::Allocate(end) => len = len.max(*end),
+                Change::Truncate(_) => break,
+            }
+        }
+        for writes in pages.values() {
+            let kept = dice.index(writes.len() + 1);
+            for (at, piece) in &writes[..kept] {
+                lay(bytes, *at, piece);
+            }
+        }
+        // The length may be there before the bytes are.
+        if dice.percent(50) && bytes.len() as u64 <= len {
+            bytes.resize(usize::try_from(len).unwrap_or(0), 0);
+        }
+    }
+}
+
+impl Change {
+    fn apply(&self, file: &mut Vec<u8>) {
+        match self {
+            Self::Write { at, bytes, .. } => lay(file, *at, bytes),
+            Self::Allocate(end) => {
+                let end = usize::try_from(*end).unwrap_or(0);
+                file.resize(file.len().max(end), 0);
+            }
+            Self::Truncate(len) => file.resize(usize::try_from(*len).unwrap_or(0), 0),
+        }
+    }
+}
+
+fn lay(file: &mut Vec<u8>, at: u64, bytes: &[u8]) {
+    let at = usize::try_from(at).unwrap_or(0);
+    if bytes.is_empty() {
+        return;
+    }
+    if file.len() < at + bytes.len() {
+        file.resize(at + bytes.len(), 0);
+    }
+    file[at..at + bytes.len()].copy_from_slice(bytes);
+}
+
+/// A write cut at the borders of pages: page, place in the file, bytes.
+fn pieces(at: u64, bytes: &[u8]) -> Vec<(u64, u64, &[u8])> {
+    let (mut at, mut rest, mut cut) = (at, bytes, Vec::new());
+    while !rest.is_empty() {
+        let room = usize::try_from(PAGE - at % PAGE).unwrap_or(rest.len());
+        let (piece, more) = rest.split_at(room.min(rest.len()));
+        cut.push((at / PAGE, at, piece));
+        at += piece.len() as u64;
+        rest = more;
+    }
+    cut
+}
+
+fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+impl Image {
+    pub fn write(&self, to: &Path) -> io::Result<()> {
+        fs::create_dir_all(to)?;
+        for folder in &self.folders {
+            fs::create_dir(to.join(folder))?;
+        }
+        for (path, bytes) in &self.files {
+            fs::write(to.join(path), bytes)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn create(ino: u64, path: &str) -> Record {
+        Record::Create {
+            ino,
+            path: path.to_owned(),
+        }
+    }
+
+    fn write(ino: u64, at: u64, bytes: &[u8]) -> Record {
+        Record::Write {
+            ino,
+            at,
+            bytes: bytes.to_vec(),
+        }
+    }
+
+    fn sync_folder(path: &str) -> Record {
+        Record::SyncFolder {
+            path: path.to_owned(),
+        }
+    }
+
+    fn rename(from: &str, to: &str) -> Record {
+        Record::Rename {
+            from: from.to_owned(),
+            to: to.to_owned(),
+        }
+    }
+
+    fn found(records: &[Record], bytes: Bytes, names: Names) -> Image {
+        Disk::after(records).lose(Loss { bytes, names }, &mut Dice::new(7))
+    }
+
+    #[test]
+    fn bytes_that_were_not_synced_are_lost_and_those_before_the_sync_are_not() {
+        let records = [
+            create(1, "a"),
+            sync_folder(""),
+            write(1, 0, b"old"),
+            Record::Sync { ino: 1 },
+            write(1, 0, b"new"),
+            Record::Range { ino: 1 },
+        ];
+        assert_eq!(
+            found(&records, Bytes::Synced, Names::Synced).files["a"],
+            b"old"
+        );
+        assert_eq!(found(&records, Bytes::All, Names::All).files["a"], b"new");
+    }
+
+    #[test]
+    fn a_name_lasts_once_its_folder_is_synced_however_often_its_file_is() {
+        let records = [create(1, "a"), write(1, 0, b"x"), Record::Sync { ino: 1 }];
+        assert!(found(&records, Bytes::All, Names::Synced).files.is_empty());
+        let synced = [&records[..], &[sync_folder("")]].concat();
+        assert_eq!(
+            found(&synced, Bytes::Synced, Names::Synced).files["a"],
+            b"x"
+        );
+    }
+
+    #[test]
+    fn a_rename_that_was_not_synced_leaves_the_old_file_under_the_name() {
+        let records = [
+            create(1, "f"),
+            write(1, 0, b"one"),
+            Record::Sync { ino: 1 },
+            sync_folder(""),
+            create(2, "f.tmp"),
+            write(2, 0, b"two"),
+            Record::Sync { ino: 2 },
+            rename("f.tmp", "f"),
+        ];
+        let lost = found(&records, Bytes::Synced, Names::Synced);
+        assert_eq!(
+            lost.files,
+            BTreeMap::from([("f".to_owned(), b"one".to_vec())])
+        );
+        let kept = found(&records, Bytes::Synced, Names::All);
+        assert_eq!(
+            kept.files,
+            BTreeMap::from([("f".to_owned(), b"two".to_vec())])
+        );
+    }
+
+    #[test]
+    fn a_file_in_a_folder_that_is_gone_is_gone() {
+        let records = [
+            Record::Folder {
+                path: "d".to_owned(),
+            },
+            create(1, "d/a"),
+            sync_folder("d"),
+        ];
+        assert_eq!(found(&records, Bytes::All, Names::Synced), Image::default());
+    }
+
+    #[test]
+    fn of_a_torn_write_only_sectors_at_its_front_arrive() {
+        let records = [create(1, "a"), sync_folder(""), write(1, 100, &[7; 2000])];
+        for seed in 0..50 {
+            let loss = Loss {
+                bytes: Bytes::TornLast,
+                names: Names::All,
+            };
+            let image = Disk::after(&records).lose(loss, &mut Dice::new(seed));
+            let len = image.files["a"].len();
+            assert!(len < 2100 && len.is_multiple_of(512), "{len}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_found_as_it_was_at_some_moment() {
+        let mut records = vec![create(1, "a"), sync_folder(""), write(1, 0, &[0; 8192])];
+        records.push(Record::Sync { ino: 1 });
+        for value in 1..=4 {
+            records.push(write(1, 0, &[value; 8192]));
+        }
+        let mut mixed = false;
+        for seed in 0..100 {
+            let loss = Loss {
+                bytes: Bytes::Pages,
+                names: Names::All,
+            };
+            let image = Disk::after(&records).lose(loss, &mut Dice::new(seed));
+            let (first, second) = image.files["a"].split_at(4096);
+            assert!(first.iter().all(|byte| *byte == first[0]));
+            assert!(second.iter().all(|byte| *byte == second[0]));
+            mixed |= first[0] != second[0];
+        }
+        assert!(mixed);
+    }
+
+    #[test]
+    fn an_inode_that_is_used_again_is_another_file() {
+        let records = [
+            create(1, "a"),
+            write(1, 0, b"first"),
+            Record::Remove {
+                path: "a".to_owned(),
+            },
+            create(1, "b"),
+            write(1, 0, b"x"),
+        ];
+        let image = found(&records, Bytes::All, Names::All);
+        assert_eq!(
+            image.files,
+            BTreeMap::from([("b".to_owned(), b"x".to_vec())])
+        );
+    }
+}

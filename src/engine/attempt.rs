@@ -208,7 +208,7 @@ async fn run(bench: &Bench, report: &mut Report, ready: Ready) -> Result<Moved, 
         return Ok(Moved::Stop);
     }
     // Whoever was stopped here for long asks again: a withdrawal or a stop may have come since.
-    if bench.shared.time.now() - asked > SEND_WINDOW {
+    if is_too_late(bench, asked) {
         return record(bench, report, Err(too_late())).await;
     }
     // 2. The call. Until line 3 is answered nobody but the platform knows what came of it.
@@ -217,7 +217,11 @@ async fn run(bench: &Bench, report: &mut Report, ready: Ready) -> Result<Moved, 
     record(bench, report, outcome).await
 }
 
-fn too_late() -> Failure {
+pub(super) fn is_too_late(bench: &Bench, asked: Timestamp) -> bool {
+    bench.shared.time.now() - asked > SEND_WINDOW
+}
+
+pub(super) fn too_late() -> Failure {
     let words = Words::new(
         "准许发送后耽搁过久，没有发出，将重新申请",
         "too long passed after the intent; nothing was sent, and it is asked for again",
@@ -232,7 +236,7 @@ pub(super) fn is_repeat(delivery: &Delivery, ready: &Ready) -> bool {
         .as_ref()
         .is_some_and(|job| job.goal == ready.now.goal && job.draft == ready.now.draft);
     let doubt = delivery.doubt.as_ref();
-    same && doubt.is_some_and(|doubt| doubt.step.name == ready.step.name)
+    same && doubt.is_some_and(|doubt| !doubt.echo && doubt.step.name == ready.step.name)
 }
 
 /// `None` when the delivery is not what it was taken for.

@@ -4,7 +4,7 @@
 //! step of the last to come, which knows of all the others' work.
 
 use super::Bench;
-use super::attempt::{Behaved, Ready, Report, intend, perform, record};
+use super::attempt::{Behaved, Ready, Report, intend, is_too_late, perform, record, too_late};
 use crate::model::delivery::{Delivery, State};
 
 /// One post that waits before the step.
@@ -23,6 +23,7 @@ pub async fn run(bench: &Bench, waiting: Vec<Waiting>) -> Vec<Report> {
             .map(|one| report(one.delivery))
             .collect();
     }
+    let asked = bench.shared.time.now();
     let intents = waiting.into_iter().map(|one| async move {
         let intended = intend(bench, &one.delivery, &one.ready).await;
         (one, intended)
@@ -46,7 +47,11 @@ pub async fn run(bench: &Bench, waiting: Vec<Waiting>) -> Vec<Report> {
     let Some(last) = going.last() else {
         return reports;
     };
-    let outcome = perform(bench, &last.ready, false).await;
+    let outcome = if is_too_late(bench, asked) {
+        Err(too_late())
+    } else {
+        perform(bench, &last.ready, false).await
+    };
     let records = going.into_iter().map(|one| {
         let outcome = own(&one, &outcome);
         async move {

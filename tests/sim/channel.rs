@@ -230,12 +230,16 @@ fn for_step(
             .is_some_and(|shown| shown.draft == subject.draft_hash);
         holds && one.shows.iter().any(|(from, _)| *from >= began)
     });
+    // Something of the item came up since, and it is not what was sent: somebody changed it.
+    let strange = visible(world, &subject.item, eyes)
+        .iter()
+        .any(|one| one.born >= began);
     match (step.name.as_str(), found.as_slice()) {
         ("remove", _) if visible(world, &subject.item, eyes).is_empty() && !eyes.window => {
             (Truth::Applied, None)
         }
         ("remove", _) => (Truth::CannotTell(words()), None),
-        (_, []) if eyes.window => (Truth::CannotTell(words()), None),
+        (_, []) if eyes.window || strange => (Truth::CannotTell(words()), None),
         (_, []) => (Truth::Absent, None),
         (_, [one]) => (Truth::Applied, Some(one.id)),
         (_, many) => (
@@ -251,6 +255,7 @@ fn copies(world: &Platform, job: &Job, eyes: Eyes) -> Seen {
     let by_id = number(job, "post").and_then(|id| world.object(id));
     let by_id = by_id.filter(|one| one.at(eyes.when).is_some());
     let known_gone = number(job, "post").is_some_and(|id| was_seen(world, id, eyes.when));
+    let coming = number(job, "post").is_some_and(|id| world.is_coming(id));
     let one = listed.first().copied().or(by_id);
     let verdict = match (listed.len(), one) {
         (2.., _) => Verdict::Several(listed.iter().map(|one| one.id.to_string()).collect()),
@@ -260,6 +265,7 @@ fn copies(world: &Platform, job: &Job, eyes: Eyes) -> Seen {
             _ => Match::Differs,
         }),
         (_, None) if eyes.window && number(job, "post").is_none() => Verdict::CannotTell(words()),
+        (_, None) if coming => Verdict::Reviewing,
         (_, None) if known_gone => Verdict::Removed(RemovedBy::Unknown),
         (_, None) => Verdict::Absent,
     };
@@ -381,7 +387,6 @@ impl Channel for Played {
     }
 
     async fn perform(&self, job: &Job, step: &Step, call: &Call<'_>) -> Result<Receipt, Failure> {
-        self.watch.dawdle().await;
         let now = call.now();
         self.watch.performs(self.name, job, step, now);
         let deed = self
@@ -394,6 +399,7 @@ impl Channel for Played {
             match deed.real {
                 Real::Applied => world.apply(now, ask),
                 Real::Twice => world.double(now, &ask),
+                Real::Late(at) if deed.reply == Reply::Told => world.accept(now, at, ask),
                 Real::Late(at) => {
                     world.later(at, ask);
                     None

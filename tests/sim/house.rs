@@ -373,6 +373,11 @@ impl House {
         &one.expect("wired").channel
     }
 
+    pub fn on_correction(&self, name: &str) -> OnCorrection {
+        let one = self.wired.iter().find(|one| one.channel.name == name);
+        one.map_or(OnCorrection::Ask, |one| one.on_correction)
+    }
+
     /// When something can happen next: a due delivery, a delayed request, an end of a pause.
     pub fn next(&self, items: &[ItemId]) -> Option<Timestamp> {
         let now = self.time.now();

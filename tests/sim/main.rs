@@ -11,5 +11,7 @@ mod channel;
 mod clock;
 mod house;
 mod matrix;
+mod person;
 mod platform;
+mod simulator;
 mod watch;

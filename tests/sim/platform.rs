@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use lubu_channels::Timestamp;
 
+use crate::person::EDITED;
+
 /// What readers see of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown {
@@ -71,6 +73,8 @@ pub enum Ask {
         content: Shown,
         key: Option<(String, Duration)>,
     },
+    /// What was accepted comes out, unless it was deleted meanwhile.
+    Appear { id: u32, content: Shown },
     /// The one page of this item shows this.
     Put { item: String, content: Shown },
     /// These objects go, staged or public.
@@ -124,13 +128,50 @@ impl Platform {
                 None
             }
             // The same end state.
-            Ask::Flip { .. } | Ask::Put { .. } | Ask::Remove { .. } | Ask::Clear { .. } => None,
+            Ask::Appear { .. }
+            | Ask::Flip { .. }
+            | Ask::Put { .. }
+            | Ask::Remove { .. }
+            | Ask::Clear { .. } => None,
         };
         if let Some((item, content)) = twin {
             let id = self.make(now, &item, Origin::Twin);
             self.show(now, id, Some(content));
         }
         first
+    }
+
+    /// Takes it at once, under an id, and shows it only then.
+    pub fn accept(&mut self, now: Timestamp, at: Timestamp, ask: Ask) -> Option<u32> {
+        let (item, content, key) = match ask {
+            Ask::Share { item, content, key } => (item, content, key),
+            Ask::Submit { id } => {
+                let draft = self.live(id)?;
+                draft.gone = true;
+                let content = draft.staged.take()?;
+                (draft.item.clone(), content, None)
+            }
+            other => {
+                self.later(at, other);
+                return None;
+            }
+        };
+        if let Some(id) = self.keyed(now, key.as_ref()) {
+            return Some(id);
+        }
+        let id = self.make(now, &item, Origin::Call);
+        if let Some((key, _)) = key {
+            self.keys.insert(key, (now, id));
+        }
+        self.later(at, Ask::Appear { id, content });
+        Some(id)
+    }
+
+    /// What this key made within its window.
+    fn keyed(&self, now: Timestamp, key: Option<&(String, Duration)>) -> Option<u32> {
+        let (key, window) = key?;
+        let (at, id) = self.keys.get(key)?;
+        (now < *at + *window).then_some(*id)
     }
 
     /// The object that it made or changed.
@@ -157,16 +198,18 @@ impl Platform {
                 Some(id)
             }
             Ask::Share { item, content, key } => {
-                if let Some((key, window)) = &key
-                    && let Some((at, id)) = self.keys.get(key)
-                    && now < *at + *window
-                {
-                    return Some(*id);
+                if let Some(id) = self.keyed(now, key.as_ref()) {
+                    return Some(id);
                 }
                 let id = self.make(now, &item, Origin::Call);
                 if let Some((key, _)) = key {
                     self.keys.insert(key, (now, id));
                 }
+                self.show(now, id, Some(content));
+                Some(id)
+            }
+            Ask::Appear { id, content } => {
+                self.live(id)?;
                 self.show(now, id, Some(content));
                 Some(id)
             }
@@ -218,8 +261,15 @@ impl Platform {
     /// Somebody changes a post by hand.
     pub fn edit(&mut self, now: Timestamp, id: u32) {
         if let Some(mut shown) = self.object(id).and_then(Object::now).cloned() {
-            shown.draft = "edited by hand".to_owned();
+            EDITED.clone_into(&mut shown.draft);
             self.show(now, id, Some(shown));
+        }
+    }
+
+    /// Somebody deletes it by hand, whatever it is.
+    pub fn take_away(&mut self, now: Timestamp, id: u32) {
+        if self.object(id).is_some_and(|one| one.now().is_some()) {
+            self.show(now, id, None);
         }
     }
 
@@ -252,6 +302,13 @@ impl Platform {
         self.objects
             .iter()
             .filter(move |object| object.item == item)
+    }
+
+    /// Accepted and not out yet.
+    pub fn is_coming(&self, id: u32) -> bool {
+        let mut coming = self.coming.iter();
+        let gone = self.object(id).is_some_and(|one| one.gone);
+        !gone && coming.any(|(_, ask)| matches!(ask, Ask::Appear { id: one, .. } if *one == id))
     }
 
     /// What readers see of the item now.

@@ -313,6 +313,17 @@ impl Known {
             ) => {
                 self.approved
                     .insert(item.clone(), (*revision, routed.clone()));
+                // Who signs after a person's "not there" orders the next send.
+                let denied: Vec<Place> = self
+                    .said
+                    .iter()
+                    .filter(|((of, _), live)| of == item && !**live)
+                    .map(|(place, _)| place.clone())
+                    .collect();
+                for place in denied {
+                    self.calls.remove(&place);
+                    self.absences.remove(&place);
+                }
                 for draft in routed.values() {
                     self.ever.insert((item.clone(), draft.clone()));
                 }
@@ -421,7 +432,11 @@ impl Known {
         let copy = after.copy.as_ref().map(|copy| copy.revision);
         let seen = self.seen.get(place).is_some_and(|(revision, verdict)| {
             let same = matches!(verdict, Verdict::Live(Match::Same | Match::Unread));
-            same && Some(*revision) == copy
+            // A copy that shall stay may be older than what was on its way.
+            let kept = matches!(after.wanted, Wanted::Keep { .. });
+            let earlier =
+                kept && *verdict == Verdict::Live(Match::Earlier) && copy < Some(*revision);
+            (same && Some(*revision) == copy) || earlier
         });
         if !said && !seen {
             self.breach(format!(
@@ -454,7 +469,10 @@ impl Known {
 
     /// "Known not applied" is a claim about the platform.
     fn is_known_absent(&mut self, after: &Delivery, place: &Place) {
-        let revision = after.sent().unwrap_or_default();
+        let Some(job) = after.job.as_ref().filter(|job| job.goal != Goal::Withdraw) else {
+            return;
+        };
+        let revision = job.revision;
         let there = self.worlds.get(&place.1).is_some_and(|world| {
             let world = world.lock().expect("unpoisoned");
             let mut public = world.public(&place.0);
@@ -466,6 +484,7 @@ impl Known {
         }
     }
 
+    /// Copies that calls of ours made: a twin of the platform's may be out of every look's sight.
     fn public(&self, place: &Place) -> usize {
         let Some(world) = self.worlds.get(&place.1) else {
             return 0;
@@ -473,7 +492,7 @@ impl Known {
         let world = world.lock().expect("unpoisoned");
         let ours = world
             .public(&place.0)
-            .filter(|one| one.origin != Origin::Other);
+            .filter(|one| one.origin == Origin::Call);
         ours.count()
     }
 }

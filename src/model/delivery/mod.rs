@@ -8,6 +8,7 @@
 mod event;
 mod log;
 mod person;
+mod record;
 mod restored;
 mod seen;
 mod sweep;
@@ -104,23 +105,49 @@ pub struct JobNow {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "record::Doubt", into = "record::Doubt")]
 pub struct Doubt {
     pub step: Step,
     pub goal: Goal,
     /// When its first run began: the window of a key counts from here, over every restart.
-    #[serde(with = "chrono::serde::ts_milliseconds")]
     pub since: Timestamp,
     /// When its last run began and ended.
-    #[serde(with = "chrono::serde::ts_milliseconds")]
     pub began: Timestamp,
-    #[serde(with = "chrono::serde::ts_milliseconds")]
     pub ended: Timestamp,
     /// Looks, or a person, found that it was not applied. Kept because "duplicate" is evidence on
     /// a repeat, and because the round and its key go on.
     pub absent: bool,
+    /// It was applied since. Only a lost run's bytes may still come, and overwrite what follows.
+    pub echo: bool,
 }
 
 impl Doubt {
+    /// Readers may see what it wrote.
+    fn may_show(&self) -> bool {
+        self.is_open() && self.step.shows && self.goal != Goal::Withdraw
+    }
+
+    /// Nobody knows yet whether it was applied.
+    pub fn is_open(&self) -> bool {
+        !self.absent && !self.echo
+    }
+
+    /// Until when a lost run's bytes can still overwrite what readers see: those of a step that only
+    /// repeats itself, since every other is looked for first.
+    fn overwrites_until(&self, policy: &Policy) -> Option<Timestamp> {
+        let writes = self.step.effect == Effect::Idempotent && self.step.shows;
+        let possible = writes && !self.absent && self.goal != Goal::Withdraw;
+        possible.then(|| self.ended + policy.settle)
+    }
+
+    /// The step is known to have been applied: nothing of it is left, or its echo.
+    fn settled(self, now: Timestamp, policy: &Policy) -> Option<Self> {
+        let coming = self
+            .overwrites_until(policy)
+            .is_some_and(|until| until > now);
+        coming.then_some(Self { echo: true, ..self })
+    }
+
     /// It may have made a public copy that another one would double.
     pub fn may_double(&self) -> bool {
         !self.absent && matches!(self.step.effect, Effect::Keyed { .. } | Effect::Public)
@@ -266,8 +293,10 @@ impl Delivery {
                 if policy.update != UpdateBy::InPlace && self.shows_other_than(wanted) {
                     // The withdrawal is finished before the new one is published.
                     return match wanted.on_correction {
-                        OnCorrection::Replace => self.plan_withdraw(),
-                        OnCorrection::Ask | OnCorrection::Leave => None,
+                        OnCorrection::Ask | OnCorrection::Leave if !self.is_going() => None,
+                        OnCorrection::Ask | OnCorrection::Leave | OnCorrection::Replace => {
+                            self.plan_withdraw()
+                        }
                     };
                 }
                 let goal = if self.shown {
@@ -302,6 +331,27 @@ impl Delivery {
                 let same = job.revision == wanted.number || job.draft == wanted.draft;
                 !same || job.goal == Goal::Withdraw
             })
+    }
+
+    /// Its withdrawal has begun and was not refused: there may be no copy left to be kept.
+    fn is_going(&self) -> bool {
+        let begun = self
+            .job
+            .as_ref()
+            .is_some_and(|job| job.goal == Goal::Withdraw);
+        let refused = matches!(
+            self.state,
+            State::Failed { .. }
+                | State::Held {
+                    why: Hold::Blocked(_),
+                    ..
+                }
+        );
+        let doubt = self
+            .doubt
+            .as_ref()
+            .is_some_and(|doubt| doubt.goal == Goal::Withdraw);
+        begun && (doubt || !refused)
     }
 
     /// The withdrawal of what the last job put out.

@@ -1,10 +1,10 @@
 //! A person's word: another go, seen live, seen absent.
 
-use lubu_channels::{Effect, Evidence, Fate, Goal, Kind, Progress, Timestamp, Words};
+use lubu_channels::{Effect, Evidence, Fate, Goal, Kind, Progress, Timestamp, UpdateBy, Words};
 
 use super::log::decided;
 use super::transition::{Legal, later};
-use super::{Delivery, Hold, State, Wanted, Why, restored, seen, unknown, wanted};
+use super::{Delivery, Doubt, Hold, State, Wanted, Why, restored, seen, unknown, wanted};
 use crate::model::attempt::{Outcome, Told};
 use crate::model::policy::Policy;
 
@@ -59,18 +59,24 @@ fn earliest(d: &Delivery, told: &Told, now: Timestamp) -> Timestamp {
 /// An unknown outcome that was shown to be absent keeps its round and so its key; a known one
 /// starts anew, from nothing where the remote object is gone.
 fn new_round_after_known(d: &mut Delivery) {
-    if d.doubt.is_some() {
+    if d.doubt.as_ref().is_some_and(|doubt| !doubt.echo) {
         return;
     }
+    start_anew_if_gone(d);
+    d.round += 1;
+    d.repeats = 0;
+}
+
+/// What the platform no longer has is neither corrected nor left as it is.
+pub(super) fn start_anew_if_gone(d: &mut Delivery) {
     let gone = matches!(&d.state, State::Failed { why } if why.kind == Kind::Gone);
     let publishing = d.job.as_ref().is_none_or(|job| job.goal != Goal::Withdraw);
-    if gone && publishing && matches!(d.wanted, Wanted::Revision(_)) {
+    let settled = d.doubt.as_ref().is_none_or(|doubt| doubt.echo);
+    if gone && publishing && settled && matches!(d.wanted, Wanted::Revision(_)) {
         d.progress = Progress::default();
         d.copy = None;
         d.shown = false;
     }
-    d.round += 1;
-    d.repeats = 0;
 }
 
 /// Whose post a person can speak of: one that was begun.
@@ -118,6 +124,16 @@ pub(super) fn said_live(
     Some(())
 }
 
+/// Not there is what was sent. Where it was to replace a text in place, the old one may still stand.
+fn forget_copy(d: &mut Delivery, policy: &Policy) {
+    let doubted = d.doubt.as_ref().is_some_and(Doubt::is_open);
+    let in_place = doubted && policy.update == UpdateBy::InPlace;
+    let sent = d.sent();
+    d.copy
+        .take_if(|copy| !in_place || Some(copy.revision) == sent);
+    d.shown &= in_place;
+}
+
 pub(super) fn said_absent(d: &mut Delivery, by: String, now: Timestamp, policy: &Policy) -> Legal {
     let goal = spoken_of(d)?;
     if matches!(d.state, State::Failed { .. }) {
@@ -133,12 +149,11 @@ pub(super) fn said_absent(d: &mut Delivery, by: String, now: Timestamp, policy: 
         seen::gone(d, now, policy);
         return Some(());
     }
-    d.copy = None;
-    d.shown = false;
+    forget_copy(d, policy);
     match &mut d.doubt {
-        Some(doubt) => doubt.absent = true,
+        Some(doubt) if !doubt.echo => doubt.absent = true,
         // It was accepted and is not there any more: nothing of it is left to go on from.
-        None => d.progress = Progress::default(),
+        Some(_) | None => d.progress = Progress::default(),
     }
     let told = Told {
         kind: Kind::Gone,

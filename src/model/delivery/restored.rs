@@ -59,6 +59,7 @@ pub(super) fn hold(d: &mut Delivery, now: Timestamp, policy: &Policy) -> Legal {
                 began: unknown.began,
                 ended: unknown.ended,
                 absent: false,
+                echo: false,
             };
             d.doubt.get_or_insert(doubt);
         }

@@ -10,7 +10,7 @@ use lubu_channels::{
 
 use super::log::decided;
 use super::transition::back_off;
-use super::{Delivery, Hold, State, Unknown, Wanted, unknown, wanted};
+use super::{Delivery, Hold, State, Unknown, Wanted, wanted};
 use crate::model::attempt::{Outcome, Told};
 use crate::model::policy::Policy;
 
@@ -54,6 +54,8 @@ pub(super) fn after_look(
 fn after_publish(d: &mut Delivery, seen: &Seen, now: Timestamp, policy: &Policy) {
     match &seen.verdict {
         Verdict::Live(Match::Same | Match::Unread) => live(d, seen, now, policy),
+        // The old copy shall stay, and the newer one did not come to replace it.
+        Verdict::Live(Match::Earlier) if is_kept(d) => d.state = State::Live,
         Verdict::Live(Match::Earlier) | Verdict::Reviewing => wait(d, None, now, policy),
         Verdict::Live(Match::Differs) => {
             set_copy(d, seen, now);
@@ -85,6 +87,14 @@ fn after_publish(d: &mut Delivery, seen: &Seen, now: Timestamp, policy: &Policy)
             _ => wait(d, Some(why.clone()), now, policy),
         },
     }
+}
+
+fn is_kept(d: &Delivery) -> bool {
+    let older = d
+        .copy
+        .as_ref()
+        .is_some_and(|copy| Some(copy.revision) < d.sent());
+    matches!(d.wanted, Wanted::Keep { .. }) && older
 }
 
 fn not_there(d: &mut Delivery, now: Timestamp, policy: &Policy) {
@@ -144,8 +154,7 @@ fn wait(d: &mut Delivery, words: Option<Words>, now: Timestamp, policy: &Policy)
 
 fn live(d: &mut Delivery, seen: &Seen, now: Timestamp, policy: &Policy) {
     set_copy(d, seen, now);
-    let coming = unknown::overwrites_until(d, policy).is_some_and(|until| until > now);
-    d.doubt.take_if(|_| !coming);
+    d.doubt = d.doubt.take().and_then(|doubt| doubt.settled(now, policy));
     d.tries = 0;
     d.state = State::Live;
     if d.first_live.is_none() {

@@ -22,8 +22,8 @@ impl Delivery {
             State::Held { at: None, why } => self.sweep_hold(why, policy),
             State::Live => self.sweep_live(),
             State::Withdrawn | State::Skipped { .. } => self.sweep_gone(),
-            State::Failed { .. } if self.may_double() && !self.withdrawing() => {
-                Err("failed while a public copy is in doubt")
+            State::Failed { .. } if self.may_show() && !self.withdrawing() => {
+                Err("failed while readers may see it")
             }
             State::Due { .. }
             | State::Working { .. }
@@ -36,6 +36,10 @@ impl Delivery {
 
     fn may_double(&self) -> bool {
         self.doubt.as_ref().is_some_and(Doubt::may_double)
+    }
+
+    fn may_show(&self) -> bool {
+        self.may_double() || self.doubt.as_ref().is_some_and(Doubt::may_show)
     }
 
     fn sweep_hold(&self, why: &Hold, policy: &Policy) -> Result<(), &'static str> {

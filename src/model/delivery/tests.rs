@@ -432,17 +432,152 @@ fn a_revision_for_a_schedule_waits_for_it_whatever_came_before() {
 }
 
 #[test]
+fn a_refusal_does_not_call_a_page_unpublished_that_an_earlier_run_may_have_written() {
+    let mut desk = in_place();
+    desk.send(Effect::Idempotent).unsure();
+    desk.after(Duration::from_secs(5)).send(Effect::Idempotent);
+    let failure = failure(Fate::Never);
+    desk.must(Event::Failed { failure });
+    assert_eq!(desk.state(), PublicState::Unconfirmed);
+    desk.absent();
+    assert_eq!(desk.state(), PublicState::Failed);
+}
+
+#[test]
+fn a_copy_whose_withdrawal_has_begun_is_not_left_in_place_by_a_later_word() {
+    let replace = WantedRevision {
+        on_correction: OnCorrection::Replace,
+        ..wanted(2)
+    };
+    let leave = WantedRevision {
+        on_correction: OnCorrection::Leave,
+        ..wanted(3)
+    };
+    let later = [
+        Event::Approved(leave),
+        Event::Approved(wanted(3)),
+        Event::Kept { why: words() },
+    ];
+    for word in later {
+        let mut desk = social(false);
+        desk.live().must(Event::Approved(replace.clone()));
+        desk.begin(Step::new("remove", Effect::Idempotent).shows());
+        desk.sent().must(word);
+        assert_ne!(desk.state(), PublicState::Published);
+        let goal = desk.d.plan(&desk.policy).map(|job| job.goal);
+        assert_eq!(goal, Some(Goal::Withdraw));
+    }
+}
+
+#[test]
+fn a_copy_whose_withdrawal_was_refused_can_be_left_in_place() {
+    let mut desk = social(false);
+    desk.live().must(Event::Approved(WantedRevision {
+        on_correction: OnCorrection::Replace,
+        ..wanted(2)
+    }));
+    desk.begin(Step::new("remove", Effect::Idempotent).shows());
+    let failure = failure(Fate::Blocked(Reach::Goal));
+    desk.must(Event::Failed { failure });
+    desk.must(Event::Approved(wanted(3)));
+    assert_eq!(desk.state(), PublicState::Held);
+    desk.must(Event::Approved(WantedRevision {
+        on_correction: OnCorrection::Leave,
+        ..wanted(3)
+    }));
+    assert_eq!(desk.state(), PublicState::Published);
+    assert_eq!(desk.d.copy.as_ref().map(|copy| copy.revision), Some(1));
+}
+
+#[test]
+fn a_page_that_a_look_saw_is_taken_down_though_its_new_text_was_never_there() {
+    let mut desk = in_place();
+    desk.send(Effect::Idempotent).unsure();
+    desk.must(Event::Approved(wanted(2)));
+    desk.after(desk.policy.settle).send(Effect::Idempotent);
+    let failure = failure(Fate::Never);
+    desk.must(Event::Failed { failure });
+    for _ in 0..2 {
+        desk.after(desk.policy.settle);
+        let earlier = Some(Verdict::Live(Match::Earlier));
+        let sighting = sighting(&desk.d.progress, Truth::Absent, earlier);
+        desk.must(Event::Looked { sighting });
+    }
+    assert_eq!(desk.state(), PublicState::Failed);
+    desk.withdraw();
+    let goal = desk.d.plan(&desk.policy).map(|job| job.goal);
+    assert_eq!(goal, Some(Goal::Withdraw));
+}
+
+#[test]
+fn a_persons_word_that_the_new_text_is_not_there_does_not_forget_the_old_one() {
+    let mut desk = in_place();
+    desk.live().must(Event::Approved(wanted(2)));
+    desk.send(Effect::Public).unsure();
+    desk.must(Event::SaidAbsent { by: person("张") });
+    assert_eq!(desk.state(), PublicState::Failed);
+    desk.withdraw();
+    let goal = desk.d.plan(&desk.policy).map(|job| job.goal);
+    assert_eq!(goal, Some(Goal::Withdraw));
+}
+
+#[test]
+fn a_new_text_for_a_post_that_the_platform_took_down_starts_from_nothing() {
+    let mut desk = social(false);
+    desk.live();
+    desk.saw(Verdict::Removed(RemovedBy::Platform));
+    assert_eq!(desk.state(), PublicState::Failed);
+    desk.must(Event::Approved(WantedRevision {
+        on_correction: OnCorrection::Leave,
+        ..wanted(2)
+    }));
+    let plan = desk
+        .d
+        .plan(&desk.policy)
+        .map(|job| (job.goal, job.revision));
+    assert_eq!(plan, Some((Goal::Publish, 2)));
+    assert!(desk.d.progress.is_empty());
+}
+
+#[test]
+fn what_a_person_saw_gone_and_nobody_wants_there_any_more_comes_to_rest() {
+    let mut desk = social(false);
+    desk.send(Effect::Public).sent().must(Event::Finished);
+    desk.must(Event::Kept { why: words() });
+    desk.must(Event::SaidAbsent { by: person("张") });
+    assert!(desk.state().at_rest(), "{:?}", desk.d.state);
+}
+
+#[test]
+fn which_text_a_kept_copy_shows_is_looked_at_when_a_newer_one_was_on_its_way() {
+    for (seen, revision) in [(Match::Earlier, 1), (Match::Same, 2)] {
+        let mut desk = in_place();
+        desk.live().must(Event::Approved(wanted(2)));
+        desk.send(Effect::Idempotent).unsure();
+        desk.must(Event::Kept { why: words() });
+        assert_eq!(desk.state(), PublicState::InReview);
+        assert_eq!(desk.d.next_at(), Some(desk.now + desk.policy.settle));
+        desk.after(desk.policy.settle).saw(Verdict::Live(seen));
+        assert_eq!(desk.state(), PublicState::Published);
+        assert_eq!(
+            desk.d.copy.as_ref().map(|copy| copy.revision),
+            Some(revision)
+        );
+    }
+}
+
+#[test]
 fn every_try_of_a_job_has_one_key_and_another_round_revision_or_goal_another() {
     let mut desk = in_place();
     desk.send(Effect::Idempotent);
     let first = desk.key();
-    desk.unsure().after(Duration::from_mins(1));
-    desk.send(Effect::Idempotent);
+    desk.unsure();
+    desk.after(desk.policy.settle).send(Effect::Idempotent);
     assert_eq!(desk.key(), first);
     let mut keys = vec![first];
+    desk.sent().begin(Step::new("lists", Effect::Idempotent));
     let failure = failure(Fate::Never);
     desk.must(Event::Failed { failure });
-    desk.d.doubt = None;
     desk.must(Event::Retry { by: person("张") })
         .send(Effect::Idempotent)
         .sent();

@@ -5,7 +5,7 @@
 //! take over if it waited for this outcome.
 
 use lubu_channels::{
-    Effect, Failure, Fate, Goal, Kind, Reach, Receipt, Sighting, Step, Timestamp, Words,
+    Effect, Evidence, Failure, Fate, Goal, Kind, Reach, Receipt, Sighting, Step, Timestamp, Words,
 };
 
 use super::event::{Event, Illegal};
@@ -149,13 +149,30 @@ fn done(d: &mut Delivery, receipt: Receipt, now: Timestamp, policy: &Policy) -> 
 /// undo what comes next: that stays on record until it is settled.
 pub(super) fn applied(d: &mut Delivery, step: &Step, now: Timestamp, policy: &Policy) {
     let withdrawing = d.job.as_ref().is_some_and(|job| job.goal == Goal::Withdraw);
-    let coming = unknown::overwrites_until(d, policy).is_some_and(|until| until > now);
-    d.doubt.take_if(|doubt| {
+    let doubt = d.doubt.take_if(|doubt| {
         let replaced = step.shows && !withdrawing && doubt.step.effect == Effect::Idempotent;
-        !coming && (doubt.step.name == step.name || replaced)
+        doubt.step.name == step.name || replaced
     });
+    if let Some(doubt) = doubt {
+        d.doubt = doubt.settled(now, policy);
+    }
     if step.shows && !withdrawing {
         d.shown = true;
+        replace_copy(d, now);
+    }
+}
+
+/// The copy that was seen is not what readers see any more, as far as the platform's answer goes.
+fn replace_copy(d: &mut Delivery, now: Timestamp) {
+    let revision = d.sent();
+    let newer = d
+        .copy
+        .as_mut()
+        .filter(|copy| Some(copy.revision) < revision);
+    if let (Some(copy), Some(revision)) = (newer, revision) {
+        copy.revision = revision;
+        copy.evidence = Evidence::Status;
+        copy.seen_at = now;
     }
 }
 

@@ -5,7 +5,7 @@
 //! proven: after the settle time, by two covering looks that agree. While the item is being
 //! withdrawn no step that shows anything is repeated, under whatever key.
 
-use lubu_channels::{Effect, Fate, Goal, Kind, Sighting, Step, Timestamp, Truth, Words};
+use lubu_channels::{Effect, Fate, Goal, Kind, Sighting, Step, Timestamp, Truth, Verdict, Words};
 
 use super::log::decided;
 use super::transition::{applied, back_off, later};
@@ -61,7 +61,7 @@ pub(super) fn enter(
     // Of two, the one that readers may come to see counts.
     let other = d.doubt.as_ref().is_some_and(|old| {
         let publishing = old.goal != Goal::Withdraw && goal == Goal::Withdraw && !old.absent;
-        old.step.name != step.name && (old.may_double() || publishing)
+        old.step.name != step.name && (old.may_double() || publishing || old.echo && !step.shows)
     });
     if step.effect != Effect::Read && !other {
         d.doubt = Some(Doubt { began, ..doubt });
@@ -73,7 +73,7 @@ fn doubt(d: &Delivery, step: &Step, goal: Goal, began: Timestamp, now: Timestamp
     let earlier = d
         .doubt
         .as_ref()
-        .filter(|old| old.step.name == step.name && old.goal == goal);
+        .filter(|old| !old.echo && old.step.name == step.name && old.goal == goal);
     let open = earlier.filter(|old| !old.absent);
     Doubt {
         step: step.clone(),
@@ -82,6 +82,7 @@ fn doubt(d: &Delivery, step: &Step, goal: Goal, began: Timestamp, now: Timestamp
         began: open.map_or(began, |old| old.began),
         ended: now,
         absent: false,
+        echo: false,
     }
 }
 
@@ -97,6 +98,15 @@ pub(super) fn look_first(d: &mut Delivery, now: Timestamp, policy: &Policy) -> b
     };
     d.state = State::Unknown(pending(doubt, now, policy));
     true
+}
+
+/// The same for a step that readers may see the effect of: nothing is called failed before that.
+pub(super) fn look_before_failing(d: &mut Delivery, now: Timestamp, policy: &Policy) {
+    let doubt = d.doubt.as_ref();
+    let doubt = doubt.filter(|doubt| doubt.may_double() || doubt.may_show());
+    if let Some(doubt) = doubt {
+        d.state = State::Unknown(pending(doubt, now, policy));
+    }
 }
 
 fn pending(doubt: &Doubt, now: Timestamp, policy: &Policy) -> Unknown {
@@ -158,6 +168,11 @@ pub(super) fn looked(
     policy: &Policy,
 ) {
     d.progress = sighting.progress;
+    // Whatever becomes of the step: what readers see must be known to a later withdrawal.
+    d.shown |= sighting
+        .seen
+        .first()
+        .is_some_and(|seen| matches!(seen.verdict, Verdict::Live(_) | Verdict::Several(_)));
     match sighting.truth {
         Truth::Applied => {
             decided(d, "look", Outcome::Found, None, now);
@@ -272,12 +287,9 @@ pub(super) fn next_look(
     };
 }
 
-/// Until when a dead call's bytes can still overwrite what readers see: those of a step that only
-/// repeats itself, since every other is looked for first.
+/// Until when a dead call's bytes can still overwrite what readers see.
 pub(super) fn overwrites_until(d: &Delivery, policy: &Policy) -> Option<Timestamp> {
-    let doubt = d.doubt.as_ref().filter(|doubt| !doubt.absent)?;
-    let writes = doubt.step.effect == Effect::Idempotent && doubt.step.shows;
-    (writes && doubt.goal != Goal::Withdraw).then(|| doubt.ended + policy.settle)
+    d.doubt.as_ref()?.overwrites_until(policy)
 }
 
 fn delta(wait: std::time::Duration) -> chrono::TimeDelta {

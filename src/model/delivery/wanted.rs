@@ -3,10 +3,10 @@
 //! Nothing new starts while an older outcome is awaited, and none while a step that may have made
 //! a public copy is in doubt: both are looked for first, and [`settle`] takes over after that.
 
-use lubu_channels::{Goal, Progress, Timestamp, UpdateBy, Words};
+use lubu_channels::{Evidence, Goal, Progress, Timestamp, UpdateBy, Words};
 
-use super::transition::Legal;
-use super::{Delivery, Doubt, Hold, State, Wanted, WantedRevision, Why, unknown};
+use super::transition::{Legal, later};
+use super::{Delivery, Doubt, Hold, State, Wanted, WantedRevision, Why, person, unknown};
 use crate::model::approval::OnCorrection;
 use crate::model::policy::Policy;
 
@@ -28,6 +28,7 @@ pub(super) fn approved(d: &mut Delivery, wanted: WantedRevision, now: Timestamp,
     // An outcome is awaited first; `settle` takes over then.
     let awaited = matches!(d.state, State::Working { .. } | State::Unknown(_)) || d.is_restored();
     if !awaited && !unknown::look_first(d, now, policy) {
+        person::start_anew_if_gone(d);
         fresh_round(d);
         resume(d, now, policy);
     }
@@ -54,10 +55,13 @@ pub(super) fn resume(d: &mut Delivery, now: Timestamp, policy: &Policy) {
         (Wanted::Revision(wanted), None) if wanted.on_correction == OnCorrection::Leave => {
             return kept(d, left(wanted.number), now, policy);
         }
-        (Wanted::Revision(_), None) => State::Held {
-            why: Hold::Correction,
-            at: None,
-        },
+        (Wanted::Revision(_), None) => {
+            stays(d);
+            State::Held {
+                why: Hold::Correction,
+                at: None,
+            }
+        }
         (Wanted::Keep { why }, None) => return keep(d, why.clone(), now, policy),
         (Wanted::Nothing { reason, .. }, None) => never_sent(reason),
     };
@@ -147,13 +151,31 @@ pub(super) fn kept(d: &mut Delivery, why: Words, now: Timestamp, policy: &Policy
 /// see is taken back.
 fn keep(d: &mut Delivery, why: Words, now: Timestamp, policy: &Policy) {
     let failed = matches!(d.state, State::Failed { .. });
-    if d.copy.is_some() {
+    let going = d.is_going();
+    let copy = d.copy.as_ref().map(|copy| copy.revision);
+    // An answer alone, that nobody has looked behind yet.
+    let answered = d
+        .copy
+        .as_ref()
+        .is_some_and(|copy| copy.evidence == Evidence::Status);
+    let differs = matches!(
+        d.state,
+        State::Held {
+            why: Hold::Differs(_),
+            ..
+        }
+    );
+    if !going && !differs && !answered && copy.is_some() && copy == d.sent() {
+        stays(d);
         d.state = State::Live;
-    } else if d.shown && !failed {
+    } else if !going && (copy.is_some() || d.shown && !failed) {
+        // A newer one was begun, or it was seen changed or not at all: a look says what is there.
+        stays(d);
+        let settled = unknown::overwrites_until(d, policy);
         d.state = State::Review {
             since: now,
             looks: 0,
-            at: now,
+            at: later(now, settled),
             why: None,
         };
     } else if d.plan_withdraw().is_some() {
@@ -165,6 +187,13 @@ fn keep(d: &mut Delivery, why: Words, now: Timestamp, policy: &Policy) {
         resume(d, now, policy);
     } else {
         d.state = State::Skipped { why };
+    }
+}
+
+/// No withdrawal any more: the last job is again the one that put the copy out.
+fn stays(d: &mut Delivery) {
+    if let Some(job) = d.job.as_mut().filter(|job| job.goal == Goal::Withdraw) {
+        job.goal = Goal::Publish;
     }
 }
 
@@ -199,7 +228,8 @@ pub(super) fn settle(d: &mut Delivery, now: Timestamp, policy: &Policy) {
             ..
         } => {}
         // Another person must order what follows one person's word.
-        State::Failed { .. } if d.said_absent.is_some() && !d.withdrawing() => {}
+        State::Failed { .. }
+            if d.said_absent.is_some() && matches!(d.wanted, Wanted::Revision(_)) => {}
         State::Due { .. }
         | State::Review { .. }
         | State::Held { .. }
@@ -264,9 +294,11 @@ pub(super) fn rest(d: &mut Delivery, now: Timestamp, policy: &Policy) {
         resume(d, now, policy);
     }
     after_older_bytes(d, policy);
+    d.doubt
+        .take_if(|doubt| doubt.echo && doubt.ended + policy.settle <= now);
     // An earlier run may still have been applied: that is not known to have failed.
     if matches!(d.state, State::Failed { .. }) && !d.withdrawing() {
-        unknown::look_first(d, now, policy);
+        unknown::look_before_failing(d, now, policy);
     }
     if !policy.retired {
         return;

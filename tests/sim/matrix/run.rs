@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use lubu::ids::{DeliveryId, ItemId};
 use lubu::model::approval::OnCorrection;
-use lubu::model::delivery::{Delivery, Event, PublicState, State};
+use lubu::model::delivery::{Delivery, PublicState};
 use lubu::store::memory::Kept;
 use lubu_channels::{Clock, Fate, Job, Step, Timestamp};
 
 use super::cell::{Aim, Cell, Look, Point, Then, Truth, Way};
 use super::expect;
-use crate::channel::{Deed, Director, Played, Real, Reply, Sight, address, caps};
+use crate::channel::{Deed, Director, Played, Real, Reply, Sight, caps};
 use crate::clock::Jump;
 use crate::house::{Disk, House, Wired};
+use crate::person;
 use crate::platform::{Origin, Platform};
 use crate::watch::{Cut, Line, Watch};
 
@@ -356,28 +357,11 @@ impl Stage {
             "a person at {:?}, public {ids:?}",
             delivery.state
         ));
-        if let [_, twins @ ..] = ids.as_slice() {
-            self.note_both(delivery, &ids);
-            let now = self.house.time.now();
-            let mut platform = self.platform();
-            for (twin, _) in twins {
-                platform.remove(now, *twin);
-            }
-        }
-        let sent = delivery.job.as_ref().map(|job| job.revision);
-        let there = ids.first().filter(|(_, revision)| Some(*revision) == sent);
-        let event = match (&delivery.state, there) {
-            (State::Failed { .. }, _) => Event::Retry { by: "李".into() },
-            (_, Some((id, _))) => Event::SaidLive {
-                by: "张".into(),
-                url: Some(address(*id)),
-            },
-            (_, None) => Event::SaidAbsent { by: "张".into() },
-        };
-        let who = if delivery.public_state() == PublicState::Failed {
-            "李"
-        } else {
-            "张"
+        self.note_both(delivery, &ids);
+        let now = self.house.time.now();
+        person::tidies(&mut self.platform(), now, &self.item.to_string());
+        let Some((who, event)) = person::says(&self.platform(), delivery) else {
+            return Err(format!("nothing to say at {:?}", delivery.state));
         };
         let id = DeliveryId {
             item: self.item,

@@ -1,0 +1,87 @@
+//! The seeded simulator: the whole daemon but for sockets and disk, and everything that can go
+//! wrong around it.
+//!
+//! `LUBU_SIM_SEED=n` lives one life and prints its trace; `LUBU_SIM_LIVES=n` says how many fresh
+//! ones are tried. Seeds that failed once stand in `seeds.txt` and go first.
+
+mod office;
+mod readers;
+mod weather;
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Mutex;
+
+use self::office::live;
+
+/// Events before the calm.
+const EVENTS: u32 = 90;
+const LIVES: u64 = 400;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Those that failed once.
+fn known() -> Vec<u64> {
+    let lines = include_str!("../seeds.txt").lines();
+    let seeds = lines.filter_map(|line| line.split('#').next()?.trim().parse().ok());
+    seeds.collect()
+}
+
+#[test]
+fn no_life_of_an_office_doubles_loses_or_claims_too_much() {
+    if let Some(seed) = number("LUBU_SIM_SEED") {
+        match live(seed, EVENTS) {
+            Ok(lived) => println!("{}", lived.trace.join("\n")),
+            Err((why, trace)) => panic!("{}\n{why}", trace.join("\n")),
+        }
+        return;
+    }
+    let first = RandomState::new().build_hasher().finish() >> 16;
+    let lives = number("LUBU_SIM_LIVES").unwrap_or(LIVES);
+    println!("fresh seeds {first} to {}", first + lives - 1);
+    let seeds: Vec<u64> = known().into_iter().chain(first..first + lives).collect();
+    let (failed, posts) = (Mutex::new(Vec::new()), Mutex::new(0));
+    std::thread::scope(|scope| {
+        for thread in 0..2 {
+            let (seeds, failed, posts) = (&seeds, &failed, &posts);
+            scope.spawn(move || {
+                for seed in seeds.iter().skip(thread).step_by(2) {
+                    match live(*seed, EVENTS) {
+                        Ok(whole) => *posts.lock().expect("unpoisoned") += whole.posts,
+                        Err((why, _)) => {
+                            failed
+                                .lock()
+                                .expect("unpoisoned")
+                                .push(format!("{seed} # {why}"));
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().expect("unpoisoned");
+    println!(
+        "{} lives, {} objects on platforms",
+        seeds.len(),
+        posts.into_inner().expect("unpoisoned")
+    );
+    assert!(
+        failed.is_empty(),
+        "{} lives fail; keep them in tests/sim/seeds.txt:\n{}",
+        failed.len(),
+        failed.join("\n")
+    );
+}
+
+#[test]
+fn the_same_seed_lives_the_same_life_to_the_byte() {
+    for seed in 1..=12 {
+        let (one, two) = (live(seed, EVENTS), live(seed, EVENTS));
+        let trace = |lived: Result<office::Lived, (String, Vec<String>)>| match lived {
+            Ok(lived) => lived.trace,
+            Err((_, trace)) => trace,
+        };
+        assert_eq!(trace(one), trace(two), "seed {seed}");
+    }
+}

@@ -3,7 +3,7 @@
 use lubu::model::approval::OnCorrection;
 use lubu::model::delivery::PublicState;
 use lubu::model::scope::Scope;
-use lubu_channels::{Effect, Truth, UpdateBy, Words};
+use lubu_channels::{Clock as _, Effect, Truth, UpdateBy, Words};
 
 use crate::house::{House, Wired};
 use crate::scripted::{Does, Scripted};
@@ -143,4 +143,53 @@ async fn a_copy_that_shall_stay_stays_with_the_reason() {
     let kept = house.until(item, "weibo", PublicState::Published).await;
     assert_eq!(kept.copy.map(|copy| copy.revision), Some(1));
     assert_eq!(world.lock().expect("unpoisoned").calls, ["send"]);
+}
+
+#[tokio::test]
+async fn what_links_to_the_site_is_taken_down_before_the_site() {
+    let (site, site_world) = Scripted::new(Effect::Idempotent, |_| {});
+    let (weibo, weibo_world) = Scripted::new(Effect::Public, |_| {});
+    let mut late = Wired::new("weibo", weibo);
+    late.after = vec!["site"];
+    let mut house = House::new(vec![Wired::new("site", site), late]).await;
+    let (item, revision) = house.submit("进展").await;
+    house.approve(&revision).await.expect("signed");
+    house.until(item, "weibo", PublicState::Published).await;
+    // Weibo does not answer: the page waits for it, with a reason, and not for ever.
+    weibo_world
+        .lock()
+        .expect("unpoisoned")
+        .script
+        .push_back(Does::Waits);
+    house.withdraw(item).await;
+    let asked = || async { weibo_world.lock().expect("unpoisoned").calls.len() == 2 };
+    house.once("weibo is asked", asked).await;
+    assert_eq!(site_world.lock().expect("unpoisoned").calls, ["send"]);
+    weibo_world.lock().expect("unpoisoned").gate.cancel();
+    house.until(item, "site", PublicState::Withdrawn).await;
+}
+
+#[tokio::test]
+async fn a_channel_that_cannot_be_reached_keeps_the_site_public_for_a_minute_at_most() {
+    let (site, _) = Scripted::new(Effect::Idempotent, |_| {});
+    let (weibo, weibo_world) = Scripted::new(Effect::Public, |_| {});
+    let mut late = Wired::new("weibo", weibo);
+    late.after = vec!["site"];
+    let mut house = House::new(vec![Wired::new("site", site), late]).await;
+    let (item, revision) = house.submit("进展").await;
+    house.approve(&revision).await.expect("signed");
+    house.until(item, "weibo", PublicState::Published).await;
+    weibo_world
+        .lock()
+        .expect("unpoisoned")
+        .script
+        .push_back(Does::Waits);
+    house.withdraw(item).await;
+    let waiting = house.delivery(item, "site").await;
+    assert_eq!(
+        waiting.next_at(),
+        Some(house.time.now() + chrono::TimeDelta::seconds(60))
+    );
+    house.step_to_next(item, "site").await;
+    house.until(item, "site", PublicState::Withdrawn).await;
 }

@@ -233,6 +233,8 @@ pub enum Why {
     Absent,
     /// A person ordered it.
     Retried { by: String },
+    /// What links to it is taken down first.
+    Dependents,
 }
 
 /// Why it deliberately does not move (暂缓).
@@ -400,6 +402,17 @@ impl Delivery {
             | State::Withdrawn
             | State::Skipped { .. } => None,
         }
+    }
+
+    /// Its withdrawal has neither come to an end nor met an obstacle yet.
+    pub fn is_going_down(&self) -> bool {
+        let fresh = match &self.state {
+            State::Due { why, .. } => {
+                matches!(why, Why::Fresh | Why::Onward | Why::Dependents)
+            }
+            state => matches!(state, State::Working { .. }),
+        };
+        self.withdrawing() && fresh
     }
 
     /// Whether it is wanted gone.

@@ -171,6 +171,10 @@ fn due_reason(at: Timestamp, why: &Why, zone: Tz) -> Option<Words> {
             format!("the quota {name} is used up until {when}"),
         )),
         Why::Platform(words) => Some(words.clone()),
+        Why::Dependents => Some(Words::new(
+            "先撤下链接到它的渠道，随后撤下",
+            "what links to it is taken down first",
+        )),
         Why::OtherUnknown => Some(Words::new(
             "同一账号有一条结果不明，核实之前不再发新内容",
             "another post of this account is unconfirmed; nothing new is sent before it is cleared up",

@@ -206,6 +206,10 @@ pub(super) fn released(d: &mut Delivery, now: Timestamp) -> Legal {
         State::Held {
             why: Hold::After(_) | Hold::Schedule(_),
             ..
+        }
+        | State::Due {
+            why: Why::Dependents,
+            ..
         } => {
             d.since = now;
             d.state = due(now);

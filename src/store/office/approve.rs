@@ -163,6 +163,16 @@ impl Desk<'_> {
         ))
     }
 
+    /// Whether something that links to it is on its way down; it follows that, in reverse order of
+    /// publication.
+    pub(super) fn has_dependents(&self, one: &Delivery, all: &[Delivery]) -> bool {
+        let due = one.withdrawing() && matches!(one.state, State::Due { .. });
+        due && all.iter().any(|other| {
+            let policy = policy_or_retired(self.rules, other.id.channel);
+            other.is_going_down() && policy.after.contains(&one.id.channel)
+        })
+    }
+
     /// True on disk afterwards: no channel wants it, nothing new of it starts anywhere.
     pub(super) fn withdraw(&mut self, actor: &Actor, id: ItemId, reason: &str) -> Decided {
         let mut item = self.item(id)?;
@@ -177,8 +187,19 @@ impl Desk<'_> {
             };
             let after =
                 transition(before, event, self.now, &policy, 0.5).map_err(Refusal::Illegal)?;
-            self.put_delivery(&after)?;
             deliveries.push(after);
+        }
+        for at in 0..deliveries.len() {
+            if self.has_dependents(&deliveries[at], &deliveries) {
+                let policy = policy_or_retired(self.rules, deliveries[at].id.channel);
+                let event = Event::Postponed {
+                    until: self.now + DEPENDENTS,
+                    why: Why::Dependents,
+                };
+                deliveries[at] = transition(deliveries[at].clone(), event, self.now, &policy, 0.5)
+                    .map_err(Refusal::Illegal)?;
+            }
+            self.put_delivery(&deliveries[at])?;
         }
         if item.withdrawal.is_none() {
             item.withdrawal = Some(Withdrawal {
@@ -194,6 +215,10 @@ impl Desk<'_> {
         ))
     }
 }
+
+/// For so long, at most, a page waits for what links to it: a channel that cannot be reached must not
+/// keep it public.
+const DEPENDENTS: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
 
 fn not_routed() -> Words {
     Words::new(

@@ -190,7 +190,8 @@ impl Desk<'_> {
         let what = event.name();
         let after = self.step(before, event, &policy, dice)?;
         self.put_delivery(&after)?;
-        let released = self.released_by(&after)?;
+        let mut released = self.released_by(&after)?;
+        released.extend(self.follows_down(&after)?);
         if let Some(news) = lane {
             self.note_lane(id.channel, news)?;
         }
@@ -253,6 +254,45 @@ impl Desk<'_> {
             };
             // Whether everything is there by now is asked again by its own intent.
             let after = self.step(before, Event::Released, waiting, 0.5)?;
+            self.put_delivery(&after)?;
+            released.push(after);
+        }
+        Ok(released)
+    }
+
+    /// Withdrawals of the same item that waited for this one, which links to them.
+    fn follows_down(&mut self, gone: &Delivery) -> Result<Vec<Delivery>, Refusal> {
+        if !gone.withdrawing() || gone.is_going_down() {
+            return Ok(Vec::new());
+        }
+        let item = self.item(gone.id.item)?;
+        let mut all = Vec::new();
+        for channel in item.channels {
+            let id = DeliveryId {
+                item: item.id,
+                channel,
+            };
+            all.push(if id == gone.id {
+                gone.clone()
+            } else {
+                self.delivery(id)?
+            });
+        }
+        let waits = |one: &&Delivery| {
+            let State::Due {
+                why: Why::Dependents,
+                ..
+            } = one.state
+            else {
+                return false;
+            };
+            !self.has_dependents(one, &all)
+        };
+        let free: Vec<Delivery> = all.iter().filter(waits).cloned().collect();
+        let mut released = Vec::new();
+        for before in free {
+            let policy = policy_or_retired(self.rules, before.id.channel);
+            let after = self.step(before, Event::Released, &policy, 0.5)?;
             self.put_delivery(&after)?;
             released.push(after);
         }

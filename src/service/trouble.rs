@@ -61,6 +61,7 @@ impl Trouble {
                 | Refusal::Paused
                 | Refusal::NotAdopted
                 | Refusal::AdoptedAlready
+                | Refusal::NotGone(_)
                 | Refusal::Ran => ("conflict", 409),
                 Refusal::NotApproved
                 | Refusal::OtherContent

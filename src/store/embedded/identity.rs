@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
 
 use super::disk::Disk;
+use super::erase::Erasing;
 use super::error::OpenError;
 use super::gap::Gap;
 use super::options::Options;
@@ -48,6 +49,9 @@ pub(super) struct Identity {
     /// Damage that a person accepted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) gaps: Vec<Gap>,
+    /// An erasure that is not finished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) erasing: Option<Erasing>,
     /// What was done to the folder while nobody could write the journal; the next start puts it there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) pending: Vec<Pending>,
@@ -192,6 +196,7 @@ fn create(options: &Options, machine: String) -> Result<Identity, OpenError> {
         floor: 0,
         former: Vec::new(),
         gaps: Vec::new(),
+        erasing: None,
         pending: Vec::new(),
     };
     write(data, &options.disk, identity)

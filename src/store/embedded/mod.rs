@@ -11,7 +11,8 @@
 //! In reading order: `domain record disk frame segment gap walk journal state view reader checkpoint identity room
 //! recover
 //! ending sorted base replay inbox writer own keeper watch fatal blobs pack merge strip collect care audit
-//! repair check backup`.
+//! repair check backup
+//! erase`.
 
 mod backup;
 mod base;
@@ -23,6 +24,7 @@ mod collect;
 mod disk;
 mod domain;
 mod ending;
+mod erase;
 mod error;
 mod fatal;
 mod frame;
@@ -67,6 +69,7 @@ pub use care::Deed;
 pub use check::{Checked, Finding, check};
 pub use disk::{Disk, Gate, Op, Step, Verdict};
 pub use domain::{Change, Class, Decision, Domain, Header, ReadBlob, Stamp, Unnamed};
+pub use erase::{Erased, Erasure, NotErased, erase, erasures, unfinished};
 pub use error::{ActError, CareError, OpenError, Unavailable};
 pub use frame::{Chain, MAX_HEADER, MAX_KEY, MAX_REDO, MAX_VALUE, Misfit};
 pub use gap::{Gap, Landing};

@@ -214,6 +214,10 @@ impl<D: Domain> Store<D> {
         f(&Reader::new(&self.inner.state))
     }
 
+    pub(super) fn state(&self) -> &State {
+        &self.inner.state
+    }
+
     pub fn blobs(&self) -> &Blobs {
         &self.inner.blobs
     }

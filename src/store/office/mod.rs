@@ -6,11 +6,13 @@
 
 mod adopt;
 mod approve;
+mod erase;
 mod intake;
 mod lane;
 mod names;
 mod send;
 
+pub use erase::belongs;
 pub use lane::Run;
 
 use std::borrow::Cow;
@@ -75,6 +77,7 @@ impl Domain for Office {
             | Act::Withdraw { .. }
             | Act::Lane { .. }
             | Act::Withhold
+            | Act::Erase { .. }
             | Act::Adopt { .. } => Class::Settle,
             Act::Intent { .. } | Act::Spend { .. } => Class::Intent,
             Act::Register { .. }
@@ -182,6 +185,11 @@ impl Desk<'_> {
             } => self.fired(&schedule, &period, done),
             Act::Withhold => self.withhold(),
             Act::Adopt { actor } => self.adopt(&actor),
+            Act::Erase {
+                actor,
+                item,
+                outdated,
+            } => self.erase(&actor, item, outdated),
         }
     }
 

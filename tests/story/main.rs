@@ -8,6 +8,7 @@
 mod approval_gate;
 mod burst;
 mod door;
+mod format;
 mod house;
 mod lanes;
 mod order_between_channels;

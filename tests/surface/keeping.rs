@@ -60,6 +60,7 @@ async fn a_restored_office_sends_nothing_twice() {
     assert_eq!(ready.status(), 503);
     let status = office.lubu(&["status"]).done().out;
     assert!(status.contains("尚未接管"), "{status}");
+    assert!(status.contains("因数据恢复而暂缓"), "{status}");
     for channel in ALL {
         office.lubu(&["channels", "resume", channel]).done();
     }
@@ -76,6 +77,8 @@ async fn a_restored_office_sends_nothing_twice() {
     for channel in [WECHAT, WEIBO] {
         let one = office.delivery(&later, channel);
         assert_eq!(one["state"], "held", "{one}");
+        let told = office.lubu(&["status"]).done();
+        assert!(!told.out.contains("平台上没有"), "{}", told.out);
         let id = format!("{later}:{channel}");
         office.lubu(&["confirm", &id, "--published"]).done();
     }

@@ -14,6 +14,7 @@ mod person;
 mod preview;
 mod sandbox;
 mod schedules;
+mod sending;
 mod serve;
 mod show;
 mod status;
@@ -80,6 +81,12 @@ enum Command {
     Confirm(person::Confirm),
     /// 从所有渠道撤下 Take an item down everywhere
     Withdraw(person::Withdraw),
+    /// 立即停止一切发送（撤下照常）Stop all sending at once; withdrawals go on
+    StopSending(sending::Stop),
+    /// 恢复发送 Let sending go on
+    ResumeSending(sending::By),
+    /// 确认系统时间无误 Say that the clock, which is in doubt, is right
+    ConfirmClock(sending::By),
     /// 定期发布 Schedules, their next and last runs
     Schedules,
     /// 审计日志 The audit log
@@ -154,6 +161,9 @@ async fn run(cli: Cli) -> Done {
         Command::Retry(retry) => retry.run(common).await,
         Command::Confirm(confirm) => confirm.run(common).await,
         Command::Withdraw(withdraw) => withdraw.run(common).await,
+        Command::StopSending(stop) => stop.run(common).await,
+        Command::ResumeSending(by) => by.resume(common).await,
+        Command::ConfirmClock(by) => by.clock(common).await,
         Command::Schedules => schedules::run(common).await,
         Command::Audit(audit) => audit.run(common),
         Command::Backup(backup) => backup.run(common).await,

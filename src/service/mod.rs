@@ -2,6 +2,7 @@
 
 mod approve;
 mod channels;
+mod halts;
 mod read;
 mod schedules;
 mod store;

@@ -105,6 +105,7 @@ impl Service {
         }
         let actor = Actor::new(named(by)?, from);
         self.store.act(Act::Adopt { actor }).await?;
+        self.tell_lanes().await?;
         self.store_view().await
     }
 

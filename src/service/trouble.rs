@@ -59,6 +59,7 @@ impl Trouble {
                 | Refusal::Withdrawn
                 | Refusal::StillPublic
                 | Refusal::Paused
+                | Refusal::Halted(_)
                 | Refusal::NotAdopted
                 | Refusal::AdoptedAlready
                 | Refusal::NotGone(_)

@@ -11,6 +11,7 @@ use crate::ids::{ChannelNo, DeliveryId, ItemId};
 use crate::model::approval::{Approval, OnCorrection};
 use crate::model::channel::{Breaker, Pause};
 use crate::model::delivery::{Delivery, Event, Illegal, JobNow};
+use crate::model::halt::Halt;
 use crate::model::item::{Item, Revision};
 
 /// Who wants it, and through which door.
@@ -90,6 +91,15 @@ pub enum Act {
         actor: Actor,
         channel: ChannelNo,
         news: LaneNews,
+    },
+    /// Nothing is sent from now on, for this reason; or, without one, the order is lifted.
+    Sending {
+        actor: Actor,
+        stop: Option<String>,
+    },
+    /// A person says that the clock, which was doubted, is right.
+    ClockRight {
+        actor: Actor,
     },
     /// A schedule's period begins its run; refused when it had one.
     Fire {
@@ -209,6 +219,8 @@ pub enum Refusal {
     /// Public copies exist: they must be withdrawn first.
     StillPublic,
     Paused,
+    /// Nothing is sent anywhere.
+    Halted(Halt),
     QuotaUsed {
         name: String,
         until: Timestamp,
@@ -287,6 +299,7 @@ impl Refusal {
                 "this item is still public; withdraw it before its scope is narrowed",
             ),
             Self::Paused => Words::new("渠道已暂停", "the channel is paused"),
+            Self::Halted(halt) => halt.words(),
             Self::QuotaUsed { name, until } => Words::new(
                 format!(
                     "平台配额 {name} 已用完，{} 恢复",

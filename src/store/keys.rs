@@ -50,6 +50,9 @@ pub fn channel(number: ChannelNo) -> Vec<u8> {
     join(b'c', &[&number.0.to_be_bytes()])
 }
 
+/// A person's order to send nothing.
+pub const STOP_ORDER: &[u8] = b"o";
+
 /// A submitter's key lives as long as its item.
 pub fn idempotency(key: &str) -> Vec<u8> {
     join(b'k', &[blake3::hash(key.as_bytes()).as_bytes()])

@@ -19,6 +19,7 @@ use super::{Desk, Dossier, Standing, Store, StoreError, Stored, keys};
 use crate::ids::{DeliveryId, ItemId};
 use crate::model::channel::ChannelRecord;
 use crate::model::delivery::{Delivery, Hold, State};
+use crate::model::halt::StopOrder;
 use crate::model::item::{Item, Revision};
 
 #[derive(Debug, Clone)]
@@ -44,7 +45,10 @@ impl Local {
         clock: Arc<dyn Clock>,
         rules: Rules,
     ) -> Result<(Self, Opened), OpenError> {
-        Self::open_with(&options(folder, clock), rules)
+        let mut options = options(folder, clock);
+        let doubting = rules.clone();
+        options.clock_suspect = Arc::new(move || doubting.doubt().is_some());
+        Self::open_with(&options, rules)
     }
 
     /// The same as [`Store::backup`] for a thread that may wait.
@@ -292,6 +296,10 @@ impl Store for Local {
 
     async fn channels(&self) -> Stored<Vec<ChannelRecord>> {
         self.read(|reader| all(reader, keys::CHANNELS)).await
+    }
+
+    async fn stop_order(&self) -> Stored<Option<StopOrder>> {
+        self.read(|reader| get(reader, keys::STOP_ORDER)).await
     }
 
     async fn runs(&self, schedule: &str, limit: usize) -> Stored<Vec<Run>> {

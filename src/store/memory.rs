@@ -20,6 +20,7 @@ use super::{Copied, Desk, Dossier, Standing, Store, StoreError, Stored, keys};
 use crate::ids::{DeliveryId, ItemId};
 use crate::model::channel::ChannelRecord;
 use crate::model::delivery::{Delivery, Hold, State};
+use crate::model::halt::StopOrder;
 use crate::model::item::{Item, Revision};
 
 /// What outlives a process.
@@ -186,6 +187,10 @@ impl Store for Memory {
 
     async fn channels(&self) -> Stored<Vec<ChannelRecord>> {
         self.read(|view| all(view, keys::CHANNELS))
+    }
+
+    async fn stop_order(&self) -> Stored<Option<StopOrder>> {
+        self.read(|view| get(view, keys::STOP_ORDER))
     }
 
     async fn runs(&self, schedule: &str, limit: usize) -> Stored<Vec<Run>> {

@@ -21,6 +21,7 @@ use crate::ids::{DeliveryId, ItemId};
 use crate::model::approval::Approval;
 use crate::model::channel::ChannelRecord;
 use crate::model::delivery::Delivery;
+use crate::model::halt::StopOrder;
 use crate::model::item::{Item, Revision};
 
 pub use act::{Act, Actor, Answer, Refusal};
@@ -121,6 +122,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn unsettled(&self) -> Stored<Vec<Delivery>>;
 
     async fn channels(&self) -> Stored<Vec<ChannelRecord>>;
+
+    /// A person's order to send nothing, if it stands.
+    async fn stop_order(&self) -> Stored<Option<StopOrder>>;
 
     /// A schedule's runs, the latest period first.
     async fn runs(&self, schedule: &str, limit: usize) -> Stored<Vec<Run>>;

@@ -661,6 +661,10 @@ impl Store for Watched {
         self.read(self.inner.put_blob(bytes)).await
     }
 
+    async fn stop_order(&self) -> Stored<Option<lubu::model::halt::StopOrder>> {
+        self.read(self.inner.stop_order()).await
+    }
+
     async fn blob(&self, hash: &str) -> Stored<Option<Arc<Vec<u8>>>> {
         self.read(self.inner.blob(hash)).await
     }

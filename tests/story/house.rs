@@ -500,7 +500,8 @@ fn draft(channel: &dyn Channel, revision: &Revision) -> Draft {
 type Opened = (Arc<dyn Store>, Engine, BTreeMap<&'static str, ChannelNo>);
 
 async fn open(folder: &Path, time: &Arc<Steered>, wired: &[Wired]) -> Opened {
-    let rules = Rules::default();
+    let doubting: Arc<dyn Time> = Arc::clone(time) as _;
+    let rules = Rules::timed_by(doubting);
     let clock = Arc::clone(time);
     let now = Arc::new(move || clock.now().timestamp_millis());
     let mut options = Options::new(folder.join("data"), now);

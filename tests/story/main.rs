@@ -9,6 +9,7 @@ mod approval_gate;
 mod burst;
 mod door;
 mod format;
+mod halts;
 mod house;
 mod lanes;
 mod order_between_channels;

@@ -53,6 +53,10 @@ pub enum Event {
     LookFailed {
         failure: Failure,
     },
+    /// Time went back so far, by a person's word: what was to happen then happens as much earlier.
+    ClockBack {
+        by: chrono::TimeDelta,
+    },
     /// A person orders another go after a known failure.
     Retry {
         by: String,
@@ -91,6 +95,7 @@ impl Event {
             Self::Person { .. } => "person",
             Self::Looked { .. } => "looked",
             Self::LookFailed { .. } => "look_failed",
+            Self::ClockBack { .. } => "clock_back",
             Self::Retry { .. } => "retry",
             Self::Restored => "restored",
             Self::Freed { .. } => "freed",

@@ -249,6 +249,15 @@ fn a_withdrawal_of_a_page_in_doubt_takes_it_down() {
     assert_eq!(goal, Some(Goal::Withdraw));
 }
 
+/// Weibo shows five posts: a look could never say that this one is not among the others.
+#[test]
+fn what_was_withdrawn_before_anything_could_show_is_at_rest_without_a_look() {
+    let mut desk = social(true);
+    desk.begin(Step::new("baseline", Effect::Read)).sent();
+    desk.withdraw().must(Event::Finished);
+    assert_eq!(desk.state(), PublicState::Skipped);
+}
+
 #[test]
 fn gone_is_not_said_while_a_lost_send_can_still_arrive() {
     let mut desk = in_place();

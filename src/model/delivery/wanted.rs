@@ -3,7 +3,7 @@
 //! Nothing new starts while an older outcome is awaited, and none while a step that may have made
 //! a public copy is in doubt: both are looked for first, and [`settle`] takes over after that.
 
-use lubu_channels::{Goal, Timestamp, UpdateBy, Words};
+use lubu_channels::{Goal, Progress, Timestamp, UpdateBy, Words};
 
 use super::transition::Legal;
 use super::{Delivery, Doubt, Hold, State, Wanted, WantedRevision, Why, unknown};
@@ -84,6 +84,21 @@ fn never_sent(reason: &str) -> State {
             format!("withdrawn before anything was sent: {reason}"),
         ),
     }
+}
+
+/// Taken back before readers could have seen anything: there is nothing to look for, and a channel that shows only its
+/// newest posts could never say that it is gone.
+pub(super) fn never_showed(d: &mut Delivery) -> bool {
+    let Wanted::Nothing { reason, .. } = &d.wanted else {
+        return false;
+    };
+    let doubt = d.doubt.as_ref().is_some_and(|doubt| !doubt.absent);
+    if d.shown || d.copy.is_some() || doubt {
+        return false;
+    }
+    d.state = never_sent(reason);
+    d.progress = Progress::default();
+    true
 }
 
 pub(super) fn withdrawn(

@@ -126,14 +126,19 @@ pub(super) enum Standing {
 /// Reads who we are; a folder without a journal gets a new identity. Says whether it stands where it was made.
 pub(super) fn establish(options: &Options) -> Result<(Identity, Standing), OpenError> {
     let data = &options.folder;
+    // Read before anything is made: a newer format is refused without a change.
+    let known = if path(data).exists() {
+        Some(read(data)?)
+    } else {
+        None
+    };
     for name in ["journal", "base", "blobs", "aside"] {
         make_folder(&data.join(name))?;
     }
     let machine = machine(options);
-    if !path(data).exists() {
+    let Some((identity, inode)) = known else {
         return create(options, machine).map(|identity| (identity, Standing::Ours));
-    }
-    let (identity, inode) = read(data)?;
+    };
     let standing = match &identity.unadopted {
         _ if inode != identity.inode || machine != identity.machine => Standing::Copied,
         Some(_) => Standing::Unadopted,

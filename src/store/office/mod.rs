@@ -18,7 +18,7 @@ pub use lane::Run;
 use std::borrow::Cow;
 use std::sync::{Arc, RwLock};
 
-use lubu_channels::Timestamp;
+use lubu_channels::{Goal, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -28,6 +28,7 @@ use super::embedded::{
     BlobHash, Change, Class, Decision, Domain, Header, ReadBlob, Stamp, Unnamed, View,
 };
 use super::keys;
+use crate::clock::{Doubt, Time};
 use crate::ids::{ChannelNo, DeliveryId, ItemId};
 use crate::model::delivery::Delivery;
 use crate::model::item::{Item, Revision};
@@ -35,18 +36,34 @@ use crate::model::policy::Policy;
 
 /// The policies in force, shared with the writer; replaced whole on a reload.
 #[derive(Debug, Clone, Default)]
-pub struct Rules(Arc<RwLock<Arc<Vec<Policy>>>>);
+pub struct Rules {
+    policies: Arc<RwLock<Arc<Vec<Policy>>>>,
+    /// Asked before anything is sent; without one it is believed.
+    clock: Option<Arc<dyn Time>>,
+}
 
 impl Rules {
+    pub fn timed_by(clock: Arc<dyn Time>) -> Self {
+        Self {
+            clock: Some(clock),
+            ..Self::default()
+        }
+    }
+
+    /// Why the clock cannot be believed; none while it can.
+    pub fn doubt(&self) -> Option<Doubt> {
+        self.clock.as_ref().and_then(|clock| clock.doubt())
+    }
+
     pub fn replace(&self, policies: Vec<Policy>) {
-        match self.0.write() {
+        match self.policies.write() {
             Ok(mut rules) => *rules = Arc::new(policies),
             Err(poisoned) => *poisoned.into_inner() = Arc::new(policies),
         }
     }
 
     pub fn all(&self) -> Arc<Vec<Policy>> {
-        match self.0.read() {
+        match self.policies.read() {
             Ok(rules) => Arc::clone(&rules),
             Err(poisoned) => Arc::clone(&poisoned.into_inner()),
         }
@@ -76,9 +93,13 @@ impl Domain for Office {
             | Act::Decide { .. }
             | Act::Withdraw { .. }
             | Act::Lane { .. }
+            | Act::Sending { .. }
+            | Act::ClockRight { .. }
             | Act::Withhold
             | Act::Erase { .. }
             | Act::Adopt { .. } => Class::Settle,
+            // A take-down goes on as long as the journal can be written.
+            Act::Intent { job, .. } if job.goal == Goal::Withdraw => Class::Settle,
             Act::Intent { .. } | Act::Spend { .. } => Class::Intent,
             Act::Register { .. }
             | Act::Accept(_)
@@ -110,6 +131,7 @@ impl Domain for Office {
             view,
             now,
             rules: &rules,
+            clock: &self.rules,
             changes: Vec::new(),
         };
         let (header, answer) = desk.decide(act)?;
@@ -126,6 +148,7 @@ struct Desk<'a> {
     view: &'a View<'a>,
     now: Timestamp,
     rules: &'a [Policy],
+    clock: &'a Rules,
     changes: Vec<Change>,
 }
 
@@ -173,6 +196,10 @@ impl Desk<'_> {
                 channel,
                 news,
             } => self.lane(&actor, channel, news),
+            Act::Sending { actor, stop } => self.sending(&actor, stop),
+            Act::ClockRight { actor } => {
+                Ok((header(&actor, "clock-confirmed", None), Answer::Done))
+            }
             Act::Fire {
                 schedule,
                 period,
@@ -270,5 +297,39 @@ fn about(actor: &Actor, what: &str, id: DeliveryId, outcome: &str) -> Header {
         delivery: Some(id.channel.0.to_string()),
         outcome: Some(outcome.to_owned()),
         ..header(actor, what, Some(id.item))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lubu_channels::{Effect, Step};
+
+    use super::*;
+    use crate::model::delivery::JobNow;
+
+    fn intent(goal: Goal) -> Act {
+        Act::Intent {
+            id: DeliveryId {
+                item: ItemId::new(1, [0; 10]),
+                channel: ChannelNo(1),
+            },
+            version: 1,
+            job: Box::new(JobNow {
+                goal,
+                revision: 1,
+                draft: "d".repeat(64),
+                blob: "b".repeat(64),
+                round: 1,
+            }),
+            step: Step::new("remove", Effect::Idempotent),
+        }
+    }
+
+    #[test]
+    fn a_take_down_is_written_where_a_publication_no_longer_is() {
+        assert_eq!(Office::class(&intent(Goal::Withdraw)), Class::Settle);
+        for goal in [Goal::Publish, Goal::Update] {
+            assert_eq!(Office::class(&intent(goal)), Class::Intent);
+        }
     }
 }

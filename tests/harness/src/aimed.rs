@@ -21,7 +21,7 @@ const LIVES: u64 = 25;
 const ACTS: u64 = 45;
 
 /// Where the kill is to strike: a name, the plan without its number, and the highest number.
-const AIMS: [(&str, &str, u64); 9] = [
+const AIMS: [(&str, &str, u64); 12] = [
     ("opening", "kill", 40),
     ("opening", "kill", 15),
     ("rebuilding", "kill", 60),
@@ -30,6 +30,9 @@ const AIMS: [(&str, &str, u64); 9] = [
     ("checkpoint", "kill arm=CHECKPOINT", 14),
     ("closing", "kill arm=CLOSING", 12),
     ("compressing", "kill path=compressing", 6),
+    ("base", "kill path=base", 12),
+    ("chore", "kill arm=CHORE", 30),
+    ("collecting", "kill kind=remove path=blobs", 6),
     (
         "new segment",
         "kill kind=create,allocate,sync,folder-sync,write path=journal/ arm=ACK",

@@ -4,7 +4,7 @@
 //! was not synced may have arrived or not, in pieces of a page. `sync_file_range` counts as nothing. This is what POSIX
 //! allows, not what one file system does: ext4 would often save more, a lying disk less.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -117,6 +117,10 @@ enum Change {
 struct Object {
     sure: Vec<u8>,
     pending: Vec<Change>,
+    /// As the process sees it.
+    now: Vec<u8>,
+    /// Pages that a failed sync left in the cache alone: later syncs pass over them until they are written again.
+    doomed: BTreeSet<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,6 +195,11 @@ impl Disk {
                 self.name(Some(path.clone()), None);
             }
             Record::Rename { from, to } => self.rename(from, to),
+            Record::Failed { kind, path, .. } if kind == "sync" => {
+                if let Some(Node::File(object)) = self.now.get(path) {
+                    self.objects[*object].doom();
+                }
+            }
             Record::Range { .. }
             | Record::Said { .. }
             | Record::Failed { .. }
@@ -206,6 +215,7 @@ impl Disk {
 
     fn change(&mut self, ino: u64, change: Change) {
         if let Some(object) = self.object(ino) {
+            change.apply(&mut object.now);
             object.pending.push(change);
         }
     }
@@ -303,6 +313,34 @@ impl Object {
     fn settle(&mut self) {
         for change in std::mem::take(&mut self.pending) {
             change.apply(&mut self.sure);
+            if let Change::Write { at, bytes, .. } = &change {
+                for (page, ..) in pieces(*at, bytes) {
+                    self.redeem(page);
+                }
+            }
+        }
+    }
+
+    /// What the kernel does when it cannot write: the pages are as good as written, to it.
+    fn doom(&mut self) {
+        for change in std::mem::take(&mut self.pending) {
+            if let Change::Write { at, bytes, .. } = &change {
+                self.doomed
+                    .extend(pieces(*at, bytes).iter().map(|(page, ..)| *page));
+            }
+        }
+    }
+
+    /// A page that is written again goes to the disk whole.
+    fn redeem(&mut self, page: u64) {
+        if self.doomed.remove(&page) {
+            let start = usize::try_from(page * PAGE).unwrap_or(0);
+            let end = self
+                .now
+                .len()
+                .min(start + usize::try_from(PAGE).unwrap_or(0));
+            let whole = self.now[start.min(end)..end].to_vec();
+            lay(&mut self.sure, page * PAGE, &whole);
         }
     }
 
@@ -310,10 +348,7 @@ impl Object {
         let mut bytes = self.sure.clone();
         match loss {
             Bytes::Synced => {}
-            Bytes::All => self
-                .pending
-                .iter()
-                .for_each(|change| change.apply(&mut bytes)),
+            Bytes::All => bytes.clone_from(&self.now),
             Bytes::Pages => self.some_pages(&mut bytes, dice),
             Bytes::TornLast | Bytes::OnlyTornLast => {
                 for change in &self.pending {
@@ -564,6 +599,28 @@ mod tests {
             mixed |= first[0] != second[0];
         }
         assert!(mixed);
+    }
+
+    #[test]
+    fn what_a_failed_sync_left_in_the_cache_is_lost_until_it_is_written_again() {
+        let failed = Record::Failed {
+            kind: "sync".to_owned(),
+            path: "a".to_owned(),
+            errno: 5,
+        };
+        let mut records = vec![
+            create(1, "a"),
+            sync_folder(""),
+            write(1, 0, b"one"),
+            failed,
+            Record::Sync { ino: 1 },
+        ];
+        let image =
+            |records: &[Record], bytes| found(records, bytes, Names::All).files["a"].clone();
+        assert_eq!(image(&records, Bytes::Synced), b"");
+        assert_eq!(image(&records, Bytes::All), b"one");
+        records.extend([write(1, 1, b"N"), Record::Sync { ino: 1 }]);
+        assert_eq!(image(&records, Bytes::Synced), b"oNe");
     }
 
     #[test]

@@ -205,7 +205,10 @@ pub fn judge_copy(
 ) -> Result<String, String> {
     let failed = |error: std::io::Error| format!("the harness failed: {error}");
     drop(fs::remove_dir_all(scratch));
-    copy_folder(folder, scratch).map_err(failed)?;
+    fs::create_dir_all(scratch).map_err(failed)?;
+    if folder.exists() {
+        copy_folder(folder, scratch).map_err(failed)?;
+    }
     pass_for_original(scratch).map_err(failed)?;
     let mut ended = String::new();
     for _ in 0..STARTS {

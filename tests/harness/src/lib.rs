@@ -9,6 +9,7 @@
 
 pub mod aimed;
 pub mod dice;
+pub mod errors;
 pub mod image;
 pub mod judge;
 pub mod kills;

@@ -11,7 +11,7 @@ use lubu_torture::power::{Images, Planted};
 use lubu_torture::process::Effort;
 use lubu_torture::session::Session;
 use lubu_torture::table::Row;
-use lubu_torture::{aimed, kills, power};
+use lubu_torture::{aimed, errors, kills, power};
 
 #[derive(Debug, Parser)]
 #[command(about = "Kills, power cuts and broken disks, from outside.")]
@@ -27,10 +27,12 @@ struct Arguments {
 }
 
 /// Every row, with its hundredths of the time. A row that is done early leaves its time unused.
-const ROWS: [(Kind, u64); 4] = [
+const ROWS: [(Kind, u64); 6] = [
     (Kind::SelfTest, 4),
-    (Kind::Power, 20),
+    (Kind::Power, 18),
     (Kind::Aimed, 8),
+    (Kind::Errors, 12),
+    (Kind::Space, 4),
     (Kind::Kills, 50),
 ];
 /// Hundredths of the given time that are planned: building and judging need some too.
@@ -57,6 +59,10 @@ enum Task {
     Aimed(Figures),
     /// The built daemon killed at random while the platforms misbehave.
     Kills(Figures),
+    /// Every change of a file fails once.
+    Errors(Figures),
+    /// The disk fills up under the built daemon.
+    Space(Figures),
     /// Power cuts with a fault planted: the judge must go red.
     SelfTest(Figures),
     #[command(hide = true)]
@@ -73,6 +79,8 @@ enum Kind {
     Power,
     Aimed,
     Kills,
+    Errors,
+    Space,
     SelfTest,
 }
 
@@ -175,6 +183,8 @@ fn rows(kind: Kind, figures: &Figures) -> Result<Vec<Row>, String> {
         )?],
         Kind::Aimed => vec![aimed::row(&figures.effort(200, &place("aimed")?))?],
         Kind::Kills => vec![kills::row(&figures.effort(1000, &place("kills")?))?],
+        Kind::Errors => vec![errors::row(&figures.effort(0, &place("errors")?))?],
+        Kind::Space => vec![kills::space::row(&figures.effort(1, &place("space")?))?],
         Kind::SelfTest => {
             let test = |name: &str, planted| {
                 power::self_test(&figures.effort(100, &place(name)?), planted)
@@ -196,6 +206,8 @@ fn run(task: &Task) -> Result<ExitCode, String> {
         Task::Power(figures) => one(Kind::Power, figures),
         Task::Aimed(figures) => one(Kind::Aimed, figures),
         Task::Kills(figures) => one(Kind::Kills, figures),
+        Task::Errors(figures) => one(Kind::Errors, figures),
+        Task::Space(figures) => one(Kind::Space, figures),
         Task::SelfTest(figures) => one(Kind::SelfTest, figures),
     }
 }

@@ -37,6 +37,11 @@ impl Note {
         format!("k/{:03}", self.dice().below(KEYS))
     }
 
+    /// Few, so that blobs fall out of use and are collected.
+    fn blob_key(self) -> String {
+        format!("b/{:03}", self.n % 9)
+    }
+
     pub fn class(self) -> Class {
         Class::ALL[self.dice().index(Class::ALL.len())]
     }
@@ -89,6 +94,10 @@ impl Domain for Notes {
         Ok(named.into_iter().collect())
     }
 
+    fn carries(_: &[u8]) -> Option<BlobHash> {
+        None
+    }
+
     fn decide(&mut self, act: Note, _: &View<'_>, stamp: Stamp) -> Result<Decision<Stamp>, No> {
         let put = |key: String, value: Vec<u8>| Change::Put {
             key: key.into_bytes(),
@@ -103,10 +112,7 @@ impl Domain for Notes {
             put(act.key(), act.value())
         });
         if let Some(blob) = act.blob() {
-            changes.push(put(
-                format!("b/{:010}", act.n),
-                BlobHash::of(&blob).as_bytes().to_vec(),
-            ));
+            changes.push(put(act.blob_key(), BlobHash::of(&blob).as_bytes().to_vec()));
         }
         let header = Header {
             who: "w1".into(),
@@ -162,7 +168,7 @@ pub fn expected(seed: u64, acts: &[u64], found: &Records) -> Records {
         }
         if let Some(blob) = note.blob() {
             let hash = BlobHash::of(&blob).as_bytes().to_vec();
-            records.insert(format!("b/{n:010}").into_bytes(), hash);
+            records.insert(note.blob_key().into_bytes(), hash);
         }
     }
     records

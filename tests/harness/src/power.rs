@@ -39,13 +39,16 @@ enum Shape {
     Overwrites,
     /// Another boot every time.
     Reboots,
+    /// A sync that fails once: what it left in the cache alone must not be believed later.
+    FailedSync,
 }
 
-const SHAPES: [Shape; 4] = [
+const SHAPES: [Shape; 5] = [
     Shape::Fresh,
     Shape::Sessions,
     Shape::Overwrites,
     Shape::Reboots,
+    Shape::FailedSync,
 ];
 
 /// One recorded workload.
@@ -110,6 +113,22 @@ pub fn record(room: &Path, seed: u64, number: u64, planted: Planted) -> Result<R
                 (50, End::Close, String::new(), "boot-1"),
             ]
         }
+        Shape::FailedSync => {
+            let fail = |dice: &mut Dice| {
+                let kind = if dice.percent(70) {
+                    "sync"
+                } else {
+                    "folder-sync"
+                };
+                format!("fail kind={kind} n={} errno=5", dice.between(1, 70))
+            };
+            vec![
+                (40, End::Close, fail(&mut dice), "boot-1"),
+                (40, End::Exit, fail(&mut dice), "boot-1"),
+                (40, End::Exit, fail(&mut dice), "boot-1"),
+                (40, End::Close, String::new(), "boot-1"),
+            ]
+        }
         Shape::Overwrites => vec![
             (700, End::Exit, String::new(), "boot-1"),
             (500, End::Close, String::new(), "boot-1"),
@@ -137,7 +156,7 @@ pub fn record(room: &Path, seed: u64, number: u64, planted: Planted) -> Result<R
             end,
         };
         let run = run_session(&session, &preload, &format!("{}{kill}", planted.plan()))?;
-        if run.killed && kill.is_empty() {
+        if (run.killed || run.aborted) && kill.is_empty() {
             return Err("a session died that was not to die".to_owned());
         }
         from += count;
@@ -394,7 +413,7 @@ impl Sum {
 /// The row.
 pub fn row(effort: &Effort, planted: Planted) -> Result<Row, String> {
     let deadline = Instant::now() + effort.within;
-    let traces = (effort.count / 250).clamp(4, 16);
+    let traces = (effort.count / 200).clamp(5, 20);
     let mut recorded = Vec::new();
     for number in 0..traces {
         recorded.push(record(&effort.room, effort.seed, number, planted)?);

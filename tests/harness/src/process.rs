@@ -1,11 +1,16 @@
 //! The processes that rows start, and how much a row does.
 
+use std::fs::File;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::preload::Preload;
 use crate::session::Session;
+
+/// A session that takes longer hangs.
+const HANGS: Duration = Duration::from_secs(90);
 
 /// How much, how long, from which seed.
 #[derive(Clone, Debug)]
@@ -34,6 +39,8 @@ pub struct Run {
     pub killed: bool,
     /// It ended itself, as the store does when it cannot go on.
     pub aborted: bool,
+    pub panicked: bool,
+    pub hung: bool,
     pub out: String,
     pub err: String,
 }
@@ -46,26 +53,42 @@ impl Run {
 
 /// Runs one session under the preloaded library.
 pub fn run_session(session: &Session, preload: &Preload, plan: &str) -> Result<Run, String> {
-    use std::os::unix::process::ExitStatusExt as _;
+    let failed = |error: std::io::Error| format!("the harness failed: {error}");
+    let beside = session.folder.parent().unwrap_or(&session.folder);
+    let (out, err) = (beside.with_extension("out"), beside.with_extension("err"));
     let mut command = this("session")?;
     command.args(session.arguments());
     preload.watch(&mut command, plan);
-    let output = command.output().map_err(|error| error.to_string())?;
+    command.stdout(File::create(&out).map_err(failed)?);
+    command.stderr(File::create(&err).map_err(failed)?);
+    let mut child = command.spawn().map_err(failed)?;
+    let status = wait(&mut child).map_err(failed)?;
+    let read = |path| std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let mut run = Run {
-        out: String::from_utf8_lossy(&output.stdout).into_owned(),
-        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        out: read(&out).map_err(failed)?,
+        err: read(&err).map_err(failed)?,
         ..Run::default()
     };
-    match (output.status.code(), output.status.signal()) {
-        (Some(0 | 2), _) => {}
-        (_, Some(9)) => run.killed = true,
-        (_, Some(6)) => run.aborted = true,
-        _ => {
-            return Err(format!(
-                "a session ended with {}: {}",
-                output.status, run.err
-            ));
-        }
+    match status.map(|status| (status.code(), status.signal())) {
+        None => run.hung = true,
+        Some((Some(0 | 2), _)) => {}
+        Some((_, Some(9))) => run.killed = true,
+        Some((_, Some(6))) => run.aborted = true,
+        Some(_) => run.panicked = true,
     }
     Ok(run)
+}
+
+/// `None` if it had to be killed because it hung.
+fn wait(child: &mut Child) -> std::io::Result<Option<ExitStatus>> {
+    let until = Instant::now() + HANGS;
+    while Instant::now() < until {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        std::thread::park_timeout(Duration::from_millis(3));
+    }
+    child.kill()?;
+    child.wait()?;
+    Ok(None)
 }

@@ -9,13 +9,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use lubu::store::embedded::{ActError, BlobError, Options, Store, Unavailable};
+use lubu::store::embedded::{ActError, BlobError, Deed, Options, Store, Unavailable};
 
 use crate::notes::{Note, Notes};
 
 const THREADS: u64 = 3;
-/// An act in so many asks for a checkpoint first.
+/// An act in so many asks for a checkpoint first, or for a chore.
 const CHECKPOINT_EVERY: u64 = 40;
+const CHORES: [(Deed, u64); 4] = [
+    (Deed::Base, 19),
+    (Deed::Strip, 29),
+    (Deed::Collect, 31),
+    (Deed::Retire, 47),
+];
+/// The store's clock stands later than the files: no blob is too young to be collected.
+const NOW_MS: i64 = 1_900_000_000_000;
 
 /// How a session ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -47,7 +55,7 @@ pub struct Session {
 
 /// The store as this harness opens it: small segments, so that much happens.
 pub fn options(folder: &Path, boot: &str) -> Options {
-    let time = AtomicI64::new(1_790_000_000_000);
+    let time = AtomicI64::new(NOW_MS);
     let boot = boot.to_owned();
     Options {
         segment_bytes: 256 * 1024,
@@ -55,7 +63,10 @@ pub fn options(folder: &Path, boot: &str) -> Options {
         low_bytes: 128 * 1024,
         cache_bytes: 1024 * 1024,
         checkpoint_bytes: 512 * 1024,
+        base_bytes: 256 * 1024,
+        run_bytes: 64 * 1024,
         quiet: Duration::from_hours(1),
+        stuck: Duration::from_secs(20),
         boot_id: Arc::new(move || Some(boot.clone())),
         machine_id: Arc::new(|| Some("machine-1".to_owned())),
         ..Options::new(
@@ -122,6 +133,12 @@ impl Session {
             if n.is_multiple_of(CHECKPOINT_EVERY) {
                 say("CHECKPOINT");
                 store.checkpoint_blocking();
+            }
+            for (deed, _) in CHORES.iter().filter(|(_, every)| n.is_multiple_of(*every)) {
+                say(&format!("CHORE {deed:?}"));
+                if let Err(error) = store.care_blocking(*deed) {
+                    say(&format!("CHORE {deed:?} failed: {error}"));
+                }
             }
             say(&self.act(store, n));
         }

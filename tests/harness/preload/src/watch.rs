@@ -25,8 +25,9 @@ pub struct Watch {
 #[derive(Debug)]
 pub struct Inner {
     plans: Plans,
-    /// Bytes that are left while the disk is said to be full.
-    left: Option<i64>,
+    /// What the file said, and the bytes that are left of it.
+    said: Option<i64>,
+    left: i64,
 }
 
 /// How much of a call is made.
@@ -68,7 +69,8 @@ impl Watch {
             trace: trace.filter(|fd| *fd >= 0),
             inner: Mutex::new(Inner {
                 plans: Plans::read(&plans),
-                left: None,
+                said: None,
+                left: 0,
             }),
         })
     }
@@ -120,7 +122,7 @@ impl Watch {
     pub fn left(&self) -> Option<i64> {
         let mut inner = self.lock();
         self.refresh(&mut inner);
-        inner.left
+        inner.said.map(|_| inner.left)
     }
 
     fn refresh(&self, inner: &mut Inner) {
@@ -128,10 +130,10 @@ impl Watch {
             return;
         };
         let said = raw::read_small(full).and_then(|text| text.parse().ok());
-        inner.left = match (said, inner.left) {
-            (Some(_), Some(left)) => Some(left),
-            (said, _) => said,
-        };
+        if said != inner.said {
+            inner.said = said;
+            inner.left = said.unwrap_or(0);
+        }
     }
 
     /// Makes the call, unless a plan says otherwise, and records what succeeded.
@@ -175,14 +177,12 @@ impl Watch {
             None => Part::Whole,
         };
         self.refresh(&mut inner);
-        if inner.left.is_some_and(|left| grows > left && grows > 0) {
+        if inner.said.is_some() && grows > inner.left && grows > 0 {
             return self.fail(call, libc::ENOSPC);
         }
         let done = act(part);
         if done >= 0 {
-            if let Some(left) = &mut inner.left {
-                *left -= grows;
-            }
+            inner.left -= grows;
             self.note_all(&record(done));
         }
         done

@@ -50,18 +50,26 @@ impl Book {
     pub fn begin(&mut self, seed: u64, dice: &mut Dice) -> usize {
         let number = self.items.len();
         self.items.push(Item {
-            token: format!("T{:05x}N{number:04}", seed & 0xf_ffff),
             to_be_signed: dice.percent(88),
             to_be_withdrawn: dice.percent(10),
-            id: None,
-            signed: Wish::Unasked,
-            withdrawn: Wish::Unasked,
+            ..Item::new(&format!("T{:05x}N{number:04}", seed & 0xf_ffff))
         });
         number
     }
 }
 
 impl Item {
+    pub fn new(token: &str) -> Self {
+        Self {
+            token: token.to_owned(),
+            to_be_signed: true,
+            to_be_withdrawn: false,
+            id: None,
+            signed: Wish::Unasked,
+            withdrawn: Wish::Unasked,
+        }
+    }
+
     pub fn body(&self) -> Value {
         let token = &self.token;
         json!({

@@ -8,6 +8,7 @@ mod book;
 mod door;
 mod faults;
 mod office;
+pub mod space;
 mod verdict;
 
 use std::path::{Path, PathBuf};

@@ -10,7 +10,7 @@
 //!
 //! In reading order: `domain record disk frame segment gap walk journal state view reader checkpoint identity room
 //! recover
-//! ending sorted base replay inbox writer own keeper watch fatal blobs pack merge strip collect care audit
+//! ending sorted base replay inbox writer own start keeper watch fatal blobs pack merge strip collect care audit
 //! repair check backup
 //! erase`.
 
@@ -47,6 +47,7 @@ mod replay;
 mod room;
 mod segment;
 mod sorted;
+mod start;
 mod state;
 mod store;
 mod strip;

@@ -19,6 +19,7 @@ use crate::http::{self, App};
 use crate::ids::ChannelNo;
 use crate::model::policy::{Policy, Tuning};
 use crate::service::Service;
+use crate::store::embedded;
 use crate::store::local::Local;
 use crate::store::{Act, Answer, Rules, Store, StoreError};
 use crate::{inbox, telemetry};
@@ -168,6 +169,9 @@ async fn open(
     }
     if let Some(cut) = &opened.cut {
         tracing::warn!("an unfinished end of the journal was set aside: {cut:?}");
+    }
+    if let Ok(Some(item)) = embedded::unfinished(&config.daemon.data) {
+        tracing::error!("the erasure of {item} is not finished: run `lubu erase {item}` again");
     }
     if !store.standing().adopted {
         tracing::warn!("{}", store.standing().words.en);

@@ -1,14 +1,18 @@
-//! `lubu backup`, `restore`, `adopt`, `release`: keeping the data, and starting again from a copy.
+//! `lubu backup`, `restore`, `adopt`, `release`, `erase`: keeping the data, starting again from a copy, not keeping it.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use lubu::http::store::{AdoptBody, BackupBody, ReleaseBody};
+use lubu::ids::ItemId;
 use lubu::model::attempt::Outcome;
 use lubu::service::{HeldView, Released, StoreView};
-use lubu::store::embedded::{self, Copied, OpenError};
+use lubu::store::act::Actor;
+use lubu::store::embedded::{self, Copied, Erased, Erasure, NotErased, OpenError, Options};
 use lubu::store::local::Local;
+use lubu::store::office::{self, Office};
+use lubu::store::{Act, Rules};
 
 use super::bar::Bar;
 use super::client::Daemon;
@@ -33,6 +37,36 @@ pub struct Restore {
     /// 谁 Who [default: $USER]
     #[arg(long)]
     by: Option<String>,
+    #[command(flatten)]
+    later: Later,
+}
+
+/// What was erased after the backup must not come back.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false, id = "later")]
+pub struct Later {
+    /// 备份之后的清除清单（lubu erase --list 的输出），一并清除 What was erased since, as `lubu erase --list` printed it
+    #[arg(long, value_name = "FILE")]
+    erasures: Option<PathBuf>,
+    /// 备份之后没有清除过任何信息 Nothing was erased since
+    #[arg(long)]
+    no_erasures: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Erase {
+    /// 信息编号，32 位全写 The item, all 32 digits
+    #[arg(required_unless_present = "list")]
+    item: Option<ItemId>,
+    /// 理由（涉密、个人隐私等） Why: secrecy, privacy
+    #[arg(long, required_unless_present = "list")]
+    reason: Option<String>,
+    /// 谁决定的 Who decided
+    #[arg(long, required_unless_present = "list")]
+    by: Option<String>,
+    /// 列出已清除的信息；恢复旧备份时要用 List what was erased; restoring an older backup asks for it
+    #[arg(long, conflicts_with_all = ["item", "reason", "by"])]
+    list: bool,
 }
 
 #[derive(Debug, Args)]
@@ -64,7 +98,7 @@ impl Backup {
             Local::open(
                 &data,
                 std::sync::Arc::new(lubu::clock::Real::default()),
-                lubu::store::Rules::default(),
+                Rules::default(),
             )
         });
         let copied: Copied = match alone {
@@ -119,11 +153,19 @@ impl Restore {
     pub fn run(self, common: &Common) -> Done {
         let bar = Bar::new();
         let by = self.by.unwrap_or_else(me);
+        // Read before anything is copied: a list that is no list must not leave half a restore.
+        let later = match &self.later.erasures {
+            Some(file) => listed(&std::fs::read_to_string(file)?)?,
+            None => Vec::new(),
+        };
         let options = options(&self.to);
         let copied =
             embedded::restore(&self.from, &options, &by, &|files| bar.at("恢复", files, 0));
         bar.end();
         let copied = copied.map_err(|error| refused(&error))?;
+        for item in later {
+            erase_one(&options, item, &by, "restore", true)?;
+        }
         if common.json {
             print_json(&copied)?;
             return Ok(exit(&copied));
@@ -141,6 +183,102 @@ impl Restore {
         println!("lubu adopt --by 姓名  核对各平台后恢复发送");
         Ok(exit(&copied))
     }
+}
+
+/// The ids in a list of erasures: the first word of each line.
+fn listed(text: &str) -> Result<Vec<ItemId>, Failed> {
+    let lines = text
+        .lines()
+        .filter_map(|line| line.split_whitespace().next());
+    lines
+        .map(|word| {
+            word.parse().map_err(|error| {
+                Failed(format!(
+                    "清除清单有误：每行以信息编号开头（lubu erase --list 的输出）。\nfailed to {error}"
+                ))
+            })
+        })
+        .collect()
+}
+
+fn erase_one(
+    options: &Options,
+    item: ItemId,
+    by: &str,
+    reason: &str,
+    outdated: bool,
+) -> Result<Erased, Failed> {
+    let actor = Actor::new(by, "cli");
+    let erasure = Erasure {
+        item: &item.to_string(),
+        by,
+        reason,
+        act: Act::Erase {
+            actor,
+            item,
+            outdated,
+        },
+        belongs: &|key, value| office::belongs(item, key, value),
+    };
+    let domain = || Office::new(Rules::default());
+    embedded::erase(options, &domain, erasure).map_err(|error| match error {
+        NotErased::Open(OpenError::Locked { .. }) => Failed(
+            "清除要重建数据目录，请先停止守护进程。\nstop the daemon first: an erasure makes the folder anew.".into(),
+        ),
+        NotErased::Open(error) => refused(&error),
+        NotErased::Refused(refusal) => {
+            let words = refusal.words();
+            Failed(format!("{}\n{}", words.zh, words.en))
+        }
+        other => Failed(format!("清除没有完成，请再次运行同一命令：{other}\nfailed to {other}")),
+    })
+}
+
+impl Erase {
+    pub fn run(self, common: &Common) -> Done {
+        let data = common.load()?.daemon.data;
+        let (Some(item), Some(by), Some(reason)) = (self.item, self.by, self.reason) else {
+            return list(&data, common.json);
+        };
+        if reason.trim().is_empty() || by.trim().is_empty() {
+            return Err(Failed(
+                "清除必须写明理由（--reason）和决定人（--by）。\nan erasure names its reason and who decided.".into(),
+            ));
+        }
+        let erased = erase_one(&options(&data), item, &by, &reason, false)?;
+        if common.json {
+            print_json(&serde_json::json!({
+                "item": item.to_string(), "records": erased.records, "blobs": erased.blobs,
+            }))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        if !erased.records {
+            println!("没有信息 {item}，或已经清除。");
+            return Ok(ExitCode::SUCCESS);
+        }
+        println!(
+            "已清除 {item} 的全部记录和 {} 个附件；审计日志只留编号。",
+            erased.blobs
+        );
+        println!("此前的备份里仍有它：请更新或销毁，恢复旧备份时要附清除清单");
+        println!("lubu erase --list > 清除清单.txt");
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn list(data: &std::path::Path, json: bool) -> Done {
+    for (stamp, header) in embedded::erasures(data)? {
+        let at = lubu_channels::Timestamp::from_timestamp_millis(stamp.time_ms).unwrap_or_default();
+        let at = lubu::service::view::time(at);
+        let item = header.outcome.unwrap_or_default();
+        if json {
+            let line = serde_json::json!({ "item": item, "at": at, "by": header.who });
+            println!("{line}");
+        } else {
+            println!("{item}  {at}  {}", header.who);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 impl Adopt {

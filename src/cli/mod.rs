@@ -99,6 +99,8 @@ enum Command {
     Adopt(keep::Adopt),
     /// 放行因恢复而暂缓的投递 Let go what was held because the data was restored
     Release(keep::Release),
+    /// 彻底清除一条信息（涉密、隐私），须先撤下并停止守护进程 Remove every trace of an item: secrecy, privacy
+    Erase(keep::Erase),
     /// 数据目录：核对、重建、修复 The data folder: check, rebuild, repair
     Store(store::Store),
     /// 只运行模拟平台 Run the played platforms alone
@@ -168,6 +170,7 @@ async fn run(cli: Cli) -> Done {
         Command::Restore(restore) => tokio::task::block_in_place(|| restore.run(common)),
         Command::Adopt(adopt) => adopt.run(common).await,
         Command::Release(release) => release.run(common).await,
+        Command::Erase(erase) => tokio::task::block_in_place(|| erase.run(common)),
         Command::Store(store) => tokio::task::block_in_place(|| store.run(common)),
         Command::Sandbox(sandbox) => sandbox.run().await,
     }

@@ -61,8 +61,8 @@ impl Status {
         let store: StoreView = daemon.get("/v1/store").await?;
         if !store.healthy || !store.adopted {
             println!("✕ {}", store.words);
-            super::keep::held(&store.held);
         }
+        super::keep::held(&store.held);
         let Items { items } = daemon.get(&format!("/v1/items?{query}")).await?;
         if items.is_empty() {
             let all = self.item.is_none() && self.channel.is_none() && self.state.is_none();

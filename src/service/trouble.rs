@@ -62,6 +62,7 @@ impl Trouble {
                 | Refusal::Halted(_)
                 | Refusal::NotAdopted
                 | Refusal::AdoptedAlready
+                | Refusal::NotGone(_)
                 | Refusal::Ran => ("conflict", 409),
                 Refusal::NotApproved
                 | Refusal::OtherContent

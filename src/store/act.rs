@@ -114,6 +114,13 @@ pub enum Act {
     },
     /// The folder was restored, copied or lost acts: nothing is sent from now on.
     Withhold,
+    /// Removes every record of an item. What else is left of it goes with the folder's own care.
+    Erase {
+        actor: Actor,
+        item: ItemId,
+        /// Though the records say that it is public: they are older than its withdrawal.
+        outdated: bool,
+    },
     /// A person takes the folder over: sending may go on.
     Adopt {
         actor: Actor,
@@ -230,6 +237,8 @@ pub enum Refusal {
     NotAdopted,
     /// There is nothing to take over.
     AdoptedAlready,
+    /// Readers may still see it somewhere.
+    NotGone(DeliveryId),
 }
 
 impl Refusal {
@@ -309,6 +318,14 @@ impl Refusal {
             Self::NotAdopted => Words::new(
                 "数据目录是恢复或复制来的，尚未接管，暂不发送；请运行 lubu adopt",
                 "the data folder was restored or copied and is not adopted: nothing is sent before `lubu adopt`",
+            ),
+            Self::NotGone(id) => Words::new(
+                format!(
+                    "投递 {id} 尚未确认撤下，不能清除。请先 lubu withdraw，等各渠道都撤下并核实后再清除"
+                ),
+                format!(
+                    "delivery {id} is not known to be gone; withdraw the item and wait until every channel shows it gone"
+                ),
             ),
             Self::AdoptedAlready => {
                 Words::new("数据目录不需要接管", "the data folder needs no adoption")

@@ -5,6 +5,8 @@ use crate::ids::{ChannelNo, DeliveryId, ItemId};
 pub const ITEMS: &[u8] = b"i";
 pub const DELIVERIES: &[u8] = b"d";
 pub const CHANNELS: &[u8] = b"c";
+pub const SUBMITTERS: &[u8] = b"k";
+pub const CONTENTS: &[u8] = b"h";
 pub const REVISIONS: &[u8] = b"r";
 pub const APPROVALS: &[u8] = b"a";
 
@@ -80,6 +82,12 @@ pub fn quota(account: &str, name: &str, window: &str) -> Vec<u8> {
 pub fn drafts(id: ItemId, revision: u32, hash: &str) -> Vec<u8> {
     let revision = revision.to_be_bytes();
     join(b'b', &[id.bytes(), &revision, hash.as_bytes()])
+}
+
+/// Whether a key begins with this item, after its letter.
+pub fn is_under(item: ItemId, key: &[u8]) -> bool {
+    let letter = key.first().is_some_and(|letter| b"iradb".contains(letter));
+    letter && key.get(1..17) == Some(item.bytes().as_slice())
 }
 
 /// The hash in such a key.

@@ -149,6 +149,13 @@ impl House {
         }
     }
 
+    /// Everything ends in order; the folder is left.
+    pub async fn leave(self) -> TempDir {
+        self.engine.stop(Duration::from_secs(20)).await;
+        self.store.close().await;
+        self.folder
+    }
+
     pub fn no(&self, name: &str) -> ChannelNo {
         self.numbers[name]
     }

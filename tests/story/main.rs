@@ -8,6 +8,7 @@
 mod approval_gate;
 mod burst;
 mod door;
+mod format;
 mod halts;
 mod house;
 mod lanes;

@@ -15,6 +15,7 @@ mod configuration;
 mod desk;
 mod inbox;
 mod interface;
+mod keeping;
 mod killed;
 mod main_road;
 mod office;

@@ -134,6 +134,15 @@ impl Office {
 
     /// Starts the daemon and waits until it says that it is ready.
     pub async fn serve(&mut self) {
+        self.start("readyz").await;
+    }
+
+    /// The same for a daemon that runs and is not ready: its data was restored, or is damaged.
+    pub async fn serve_withheld(&mut self) {
+        self.start("healthz").await;
+    }
+
+    async fn start(&mut self, door: &str) {
         assert!(self.daemon.is_none(), "one daemon at a time");
         let log = std::fs::OpenOptions::new()
             .create(true)
@@ -147,7 +156,7 @@ impl Office {
             .env("LUBU_LOG", "info,lubu=debug")
             .spawn();
         self.daemon = Some(daemon.expect("the daemon starts"));
-        let ready = format!("http://{}/readyz", self.api);
+        let ready = format!("http://{}/{door}", self.api);
         self.until("ready", || async {
             let answer = self.http.get(&ready).send().await.ok()?;
             answer.status().is_success().then_some(())

@@ -4,7 +4,7 @@
 //! held, and looked for as if it had been sent. What is seen live comes to rest; the rest waits for a person, with what the
 //! look found beside it. What waits for a person already stays as it is.
 
-use lubu_channels::{Goal, Timestamp, Words};
+use lubu_channels::{Evidence, Goal, Sighting, Timestamp, Verdict, Words};
 
 use super::log::decided;
 use super::transition::Legal;
@@ -72,6 +72,20 @@ pub(super) fn hold(d: &mut Delivery, now: Timestamp, policy: &Policy) -> Legal {
         at: Some(now),
     };
     Some(())
+}
+
+/// "Not there" from a store that never sent it may only mean that it does not know what to look for. It counts where the
+/// platform was read, and nowhere else.
+pub(super) fn honest(mut sighting: Sighting) -> Sighting {
+    for seen in &mut sighting.seen {
+        if seen.verdict == Verdict::Absent && seen.evidence < Evidence::ReadBack {
+            seen.verdict = Verdict::CannotTell(Words::new(
+                "这里没有它的发送记录，无从查起，请到平台上核实",
+                "nothing is known here by which it could be found; look on the platform",
+            ));
+        }
+    }
+    sighting
 }
 
 pub(super) fn free(d: &mut Delivery, by: &str, now: Timestamp, policy: &Policy) -> Legal {

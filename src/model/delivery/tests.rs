@@ -11,6 +11,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ids::{ChannelNo, DeliveryId, ItemId};
+use crate::model::attempt::Outcome;
 use crate::model::policy::Policy;
 use crate::model::retry::Backoff;
 
@@ -1052,4 +1053,71 @@ proptest! {
             }
         }
     }
+}
+
+/// What a look at a restored delivery says, by what it rests on.
+fn looked_at(evidence: Evidence) -> Desk {
+    let mut desk = Desk::new(policy(UpdateBy::InPlace, true));
+    desk.must(Event::Restored);
+    let mut sighting = sighting(&desk.d.progress, Truth::NotAsked, Some(Verdict::Absent));
+    sighting.seen[0].evidence = evidence;
+    desk.must(Event::Looked { sighting });
+    desk
+}
+
+#[test]
+fn a_restored_delivery_is_held_until_a_person_frees_it_whatever_the_looks_say() {
+    for (evidence, outcome) in [
+        (Evidence::ReadBack, Outcome::Absent),
+        // Not from a store that does not know what to look for.
+        (Evidence::Status, Outcome::CannotTell),
+    ] {
+        let mut desk = looked_at(evidence);
+        assert!(desk.d.is_restored());
+        let look = desk.d.look_since_restored().expect("looked");
+        assert_eq!(look.outcome, outcome);
+        let by = "zhang".to_owned();
+        desk.must(Event::Freed { by });
+        assert!(matches!(desk.d.state, State::Due { .. }));
+    }
+}
+
+#[test]
+fn what_was_unknown_when_the_store_was_restored_is_looked_for_again_once_freed() {
+    let mut desk = Desk::new(policy(UpdateBy::InPlace, true));
+    desk.send(Effect::Public).unsure().must(Event::Restored);
+    assert!(desk.d.is_restored());
+    let by = "zhang".to_owned();
+    desk.must(Event::Freed { by });
+    assert!(matches!(desk.d.state, State::Unknown(_)));
+}
+
+#[test]
+fn a_schedule_still_releases_what_is_freed_and_a_new_approval_frees_nothing() {
+    let mut desk = Desk::new(policy(UpdateBy::InPlace, true));
+    desk.must(Event::Restored);
+    let scheduled = WantedRevision {
+        schedule: Some("monthly".into()),
+        ..wanted(2)
+    };
+    desk.must(Event::Approved(scheduled));
+    assert!(desk.d.is_restored(), "signing is no release");
+    let by = "zhang".to_owned();
+    desk.must(Event::Freed { by });
+    let State::Held { why, .. } = &desk.d.state else {
+        panic!("{:?}", desk.d.state);
+    };
+    assert_eq!(*why, Hold::Schedule("monthly".into()));
+}
+
+#[test]
+fn what_rests_or_waits_for_a_person_is_not_held_for_a_restore() {
+    let mut desk = Desk::new(policy(UpdateBy::InPlace, true));
+    desk.send(Effect::Idempotent).sent();
+    let receipt = Verdict::Live(Match::Same);
+    desk.must(Event::Finished).saw(receipt);
+    assert!(matches!(desk.d.state, State::Live));
+    assert!(desk.does(Event::Restored).is_err());
+    let by = "zhang".to_owned();
+    assert!(desk.does(Event::Freed { by }).is_err(), "nothing is held");
 }

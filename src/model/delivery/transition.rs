@@ -325,6 +325,11 @@ fn looked(
 ) -> Legal {
     // Of what was never begun no look can tell.
     d.job.as_ref()?;
+    let sighting = if d.is_restored() {
+        restored::honest(sighting)
+    } else {
+        sighting
+    };
     match d.state.clone() {
         State::Unknown(unknown) => unknown::looked(d, unknown, sighting, now, policy),
         State::Review { .. } | State::Live | State::Held { .. } | State::Failed { .. } => {

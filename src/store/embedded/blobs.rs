@@ -287,6 +287,17 @@ impl Blobs {
         put.await.map_err(|_| BlobError::Interrupted)?
     }
 
+    /// Removes it whoever pinned it, durably. Says whether it was there.
+    pub(super) fn erase(&self, hash: BlobHash) -> io::Result<bool> {
+        let path = self.path(hash);
+        let there = path.exists();
+        self.disk.remove(&path)?;
+        if let Some(folder) = path.parent().filter(|folder| folder.exists()) {
+            self.disk.sync_folder(folder)?;
+        }
+        Ok(there)
+    }
+
     /// Whether its file is there. Says nothing of its bytes.
     pub fn has(&self, hash: BlobHash) -> bool {
         self.path(hash).exists()

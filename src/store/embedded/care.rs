@@ -47,6 +47,8 @@ pub enum Deed {
     Retire,
     /// Removes blobs that no record names. Gives how many.
     Collect,
+    /// Makes a base, reads it back, and leaves nothing older that holds records. Gives its sequence. For an erasure.
+    Purge,
 }
 
 /// What the thread is told.
@@ -188,6 +190,7 @@ impl Care {
             Deed::Strip => self.strip(),
             Deed::Retire => self.retire(),
             Deed::Collect => self.collect(),
+            Deed::Purge => self.purge(),
         }
     }
 
@@ -321,6 +324,23 @@ impl Care {
             count += u64::from(strip::strip(&self.disk, &journal, number)?);
         }
         Ok(count)
+    }
+
+    fn purge(&mut self) -> Result<u64, CareError> {
+        let sequence = self.base()?;
+        let through = base::open(&self.data, sequence)?.head.through;
+        for older in base::list(&self.data)? {
+            if older != sequence {
+                self.disk.remove(&base::path(&self.data, older))?;
+            }
+        }
+        self.disk.sync_folder(&base::folder(&self.data))?;
+        let journal = self.data.join("journal");
+        let listed = segment::list(&journal)?;
+        for &number in listed.range(..=through).map(|(number, _)| number) {
+            strip::strip(&self.disk, &journal, number)?;
+        }
+        Ok(sequence)
     }
 
     fn retire(&mut self) -> Result<u64, CareError> {

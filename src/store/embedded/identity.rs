@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
 
 use super::disk::Disk;
+use super::erase::Erasing;
 use super::error::OpenError;
 use super::gap::Gap;
 use super::options::Options;
@@ -48,6 +49,9 @@ pub(super) struct Identity {
     /// Damage that a person accepted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) gaps: Vec<Gap>,
+    /// An erasure that is not finished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) erasing: Option<Erasing>,
     /// What was done to the folder while nobody could write the journal; the next start puts it there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) pending: Vec<Pending>,
@@ -122,14 +126,19 @@ pub(super) enum Standing {
 /// Reads who we are; a folder without a journal gets a new identity. Says whether it stands where it was made.
 pub(super) fn establish(options: &Options) -> Result<(Identity, Standing), OpenError> {
     let data = &options.folder;
+    // Read before anything is made: a newer format is refused without a change.
+    let known = if path(data).exists() {
+        Some(read(data)?)
+    } else {
+        None
+    };
     for name in ["journal", "base", "blobs", "aside"] {
         make_folder(&data.join(name))?;
     }
     let machine = machine(options);
-    if !path(data).exists() {
+    let Some((identity, inode)) = known else {
         return create(options, machine).map(|identity| (identity, Standing::Ours));
-    }
-    let (identity, inode) = read(data)?;
+    };
     let standing = match &identity.unadopted {
         _ if inode != identity.inode || machine != identity.machine => Standing::Copied,
         Some(_) => Standing::Unadopted,
@@ -192,6 +201,7 @@ fn create(options: &Options, machine: String) -> Result<Identity, OpenError> {
         floor: 0,
         former: Vec::new(),
         gaps: Vec::new(),
+        erasing: None,
         pending: Vec::new(),
     };
     write(data, &options.disk, identity)

@@ -10,8 +10,9 @@
 //!
 //! In reading order: `domain record disk frame segment gap walk journal state view reader checkpoint identity room
 //! recover
-//! ending sorted base replay inbox writer own keeper watch fatal blobs pack merge strip collect care audit
-//! repair check backup`.
+//! ending sorted base replay inbox writer own start keeper watch fatal blobs pack merge strip collect care audit
+//! repair check backup
+//! erase`.
 
 mod backup;
 mod base;
@@ -23,6 +24,7 @@ mod collect;
 mod disk;
 mod domain;
 mod ending;
+mod erase;
 mod error;
 mod fatal;
 mod frame;
@@ -45,6 +47,7 @@ mod replay;
 mod room;
 mod segment;
 mod sorted;
+mod start;
 mod state;
 mod store;
 mod strip;
@@ -67,6 +70,7 @@ pub use care::Deed;
 pub use check::{Checked, Finding, check};
 pub use disk::{Disk, Gate, Op, Step, Verdict};
 pub use domain::{Change, Class, Decision, Domain, Header, ReadBlob, Stamp, Unnamed};
+pub use erase::{Erased, Erasure, NotErased, erase, erasures, unfinished};
 pub use error::{ActError, CareError, OpenError, Unavailable};
 pub use frame::{Chain, MAX_HEADER, MAX_KEY, MAX_REDO, MAX_VALUE, Misfit};
 pub use gap::{Gap, Landing};

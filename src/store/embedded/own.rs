@@ -34,6 +34,11 @@ pub(super) fn is(header: &Header, what: &str) -> bool {
     header.who == WHO && header.from == FROM && header.what == what
 }
 
+/// The same for what a person did to the folder: the header names the person.
+pub(super) fn is_from_store(header: &Header, what: &str) -> bool {
+    header.from == FROM && header.what == what
+}
+
 /// The last segment that takes no more, and its last entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Closed {

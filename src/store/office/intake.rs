@@ -11,8 +11,8 @@ use crate::store::keys;
 
 /// A submitter's key and what came with it.
 #[derive(Debug, Serialize, Deserialize)]
-struct Key {
-    item: ItemId,
+pub(super) struct Key {
+    pub(super) item: ItemId,
     body: String,
 }
 

@@ -6,11 +6,13 @@
 
 mod adopt;
 mod approve;
+mod erase;
 mod intake;
 mod lane;
 mod names;
 mod send;
 
+pub use erase::belongs;
 pub use lane::Run;
 
 use std::borrow::Cow;
@@ -94,6 +96,7 @@ impl Domain for Office {
             | Act::Sending { .. }
             | Act::ClockRight { .. }
             | Act::Withhold
+            | Act::Erase { .. }
             | Act::Adopt { .. } => Class::Settle,
             // A take-down goes on as long as the journal can be written.
             Act::Intent { job, .. } if job.goal == Goal::Withdraw => Class::Settle,
@@ -209,6 +212,11 @@ impl Desk<'_> {
             } => self.fired(&schedule, &period, done),
             Act::Withhold => self.withhold(),
             Act::Adopt { actor } => self.adopt(&actor),
+            Act::Erase {
+                actor,
+                item,
+                outdated,
+            } => self.erase(&actor, item, outdated),
         }
     }
 

@@ -54,3 +54,68 @@ fn hashes<'a>(texts: impl IntoIterator<Item = &'a String>) -> Vec<BlobHash> {
         .filter_map(|text| BlobHash::from_str(text).ok())
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::ItemId;
+
+    fn revision_record(hash: &str) -> Vec<u8> {
+        let revision = Revision {
+            item: ItemId::new(1, [1; 10]),
+            number: 1,
+            hash: hash.to_owned(),
+            title: "标题".to_owned(),
+            proposed: None,
+            by: "clerk".to_owned(),
+            at: lubu_channels::Timestamp::default(),
+        };
+        record::encode(&revision).unwrap()
+    }
+
+    fn content(cover: &str) -> Vec<u8> {
+        let media = |hash: &str| {
+            serde_json::json!({
+                "hash": hash, "mime": "image/png", "bytes": 1, "name": "a.png",
+                "width": 1, "height": 1, "alt": "",
+            })
+        };
+        serde_json::to_vec(&serde_json::json!({
+            "title": "标题", "category": "0604", "scope": null, "section": "", "source": "",
+            "document_number": null, "formed_on": null, "summary": "", "keywords": [],
+            "validity": "in_force", "body": "", "cover": media(cover), "images": [],
+            "attachments": [], "related": [], "correction": null, "channels": {}, "schedule": null,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_revision_names_its_content_and_the_media_in_it() {
+        let cover = BlobHash::of(b"cover");
+        let content = content(&cover.to_string());
+        let hash = BlobHash::of(&content);
+        let record = revision_record(&hash.to_string());
+        let read = |asked: BlobHash| {
+            assert_eq!(asked, hash);
+            Ok(content.clone())
+        };
+        let key = keys::revision(ItemId::new(1, [1; 10]), 1);
+        assert_eq!(of(&key, &record, &read).unwrap(), [hash, cover]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said_and_not_taken_for_nothing() {
+        let record = revision_record(&BlobHash::of(b"content").to_string());
+        let key = keys::revision(ItemId::new(1, [1; 10]), 1);
+        assert!(of(&key, &record, &|_| Ok(b"no content".to_vec())).is_err());
+        assert!(of(&key, b"no record", &|_| Ok(Vec::new())).is_err());
+    }
+
+    #[test]
+    fn small_drafts_are_carried_under_their_own_key() {
+        let hash = BlobHash::of(b"drafts");
+        let key = keys::drafts(ItemId::new(1, [1; 10]), 1, &hash.to_string());
+        assert_eq!(carried(&key), Some(hash));
+        assert_eq!(carried(&keys::item(ItemId::new(1, [1; 10]))), None);
+    }
+}

@@ -256,17 +256,25 @@ fn the_third_death_while_opening_sets_the_state_aside_and_the_second_does_not() 
 }
 
 #[test]
-fn a_newer_format_is_refused_by_name() {
+fn a_newer_format_is_refused_by_name_and_nothing_is_written() {
     let bench = filled(1);
+    fs::remove_dir_all(bench.folder().join("base")).unwrap();
     let path = bench.folder().join("store.toml");
     let text = fs::read_to_string(&path)
         .unwrap()
         .replace("format = 1", "format = 2\nfuture = true");
     fs::write(&path, text).unwrap();
+    let before = fs::read(&path).unwrap();
     assert!(matches!(
         bench.refused(),
         OpenError::NewerFormat { found: 2, known: 1 }
     ));
+    assert!(matches!(
+        accept_gap(&bench.options, "zhang", "x"),
+        Err(OpenError::NewerFormat { .. })
+    ));
+    assert_eq!(fs::read(&path).unwrap(), before);
+    assert!(!bench.folder().join("base").exists());
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub enum Act {
     Remove(String),
     /// Puts the number of keys with the prefix, as this act sees it.
     Count(String, String),
+    /// Removes every key with the prefix.
+    Drop(String),
     Refuse,
     Panic,
 }
@@ -83,6 +85,15 @@ impl Domain for Pairs {
                     key: key.into_bytes(),
                     value: count.to_string().into_bytes(),
                 }
+            }
+            Act::Drop(prefix) => {
+                let keys = view.scan_prefix(prefix.as_bytes());
+                let changes = keys.map(|(key, _)| Change::Remove { key: key.to_vec() });
+                return Ok(Decision {
+                    header: Header::default(),
+                    changes: changes.collect(),
+                    answer: stamp,
+                });
             }
             Act::Refuse => return Err(No),
             Act::Panic => panic!("asked to"),

@@ -2,7 +2,7 @@
 
 use lubu::ids::ItemId;
 use lubu::model::delivery::PublicState;
-use lubu_channels::Fate;
+use lubu_channels::{Clock, Fate};
 
 use crate::house::{House, Wired};
 use crate::scripted::{Does, Scripted};
@@ -79,14 +79,18 @@ async fn a_run_that_panics_leaves_each_to_be_repeated() {
     }
     for item in items {
         let published = || async {
-            let mut sending = false;
+            // What stands still between its intent and its call is not sent: time moves on only
+            // when everything waits for it.
+            let mut next = Vec::new();
+            let mut busy = false;
             for one in items {
-                let state = house.delivery(one, "site").await.public_state();
-                sending |= state == PublicState::Sending;
+                let one = house.delivery(one, "site").await;
+                let resting = one.public_state() == PublicState::Published;
+                busy |= !resting && one.next_at().is_none_or(|at| at <= house.time.now());
+                next.extend(one.next_at());
             }
-            // What stands still for a minute between its intent and its call is not sent.
-            if !sending {
-                house.time.advance(std::time::Duration::from_mins(1));
+            if let (false, Some(at)) = (busy, next.into_iter().min()) {
+                house.time.set(at);
             }
             house.delivery(item, "site").await.public_state() == PublicState::Published
         };

@@ -12,6 +12,7 @@ use super::transition::{applied, back_off, later};
 use super::{Delivery, Doubt, Hold, JobNow, State, Unknown, Wanted, Why, seen, wanted};
 use crate::model::attempt::{Outcome, Told};
 use crate::model::policy::Policy;
+use crate::planted::{Bug, bug};
 
 /// A step ended without anyone knowing whether it was applied.
 pub(super) fn enter(
@@ -237,7 +238,8 @@ fn absent(d: &mut Delivery, mut unknown: Unknown, now: Timestamp, policy: &Polic
         unknown.absent = unknown.absent.saturating_add(1);
         unknown.last_absent = Some(now);
     }
-    if unknown.absent < 2 {
+    let enough = if bug(Bug::B6) { 1 } else { 2 };
+    if unknown.absent < enough {
         next_look(&mut unknown, now, policy, Some(now + policy.settle));
         d.state = State::Unknown(unknown);
         return;

@@ -8,6 +8,7 @@
 pub mod conformance;
 pub mod contract;
 pub mod kit;
+pub mod planted;
 pub mod portal;
 pub mod registry;
 pub mod site;

@@ -11,6 +11,7 @@ pub mod ids;
 pub mod inbox;
 pub mod intake;
 pub mod model;
+pub mod planted;
 pub mod service;
 pub mod store;
 pub mod telemetry;

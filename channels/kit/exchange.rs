@@ -8,12 +8,14 @@ use crate::contract::{
     Call, Effect, Failure, Fate, Kind, Reach, Reply, Request, Timestamp, Trouble, Words,
 };
 use crate::kit::retry_after::retry_after;
+use crate::planted::{Bug, bug};
 
 /// What a step's trouble means once bytes may have left: `Again` where a repeat leaves the same
 /// end state, `Unsure` everywhere else.
 pub fn after_sending(effect: Effect, not_before: Option<Timestamp>) -> Fate {
     match effect {
         Effect::Read | Effect::Idempotent => Fate::Again { not_before },
+        _ if bug(Bug::B4) => Fate::Again { not_before },
         Effect::Staged | Effect::Keyed { .. } | Effect::Public => Fate::Unsure,
     }
 }

@@ -15,6 +15,7 @@ use reqwest::{Client, ClientBuilder, redirect};
 
 use crate::contract::{Body, Reply, Request, Transport, Trouble};
 use crate::kit::form;
+use crate::planted::{Bug, bug};
 
 /// Talks to the platforms named in the configuration, loopback included.
 #[derive(Debug, Clone)]
@@ -93,7 +94,11 @@ pub fn install_provider() {
 fn base(options: &HttpOptions, guard: Guard) -> Result<ClientBuilder, BadHttp> {
     let mut builder = Client::builder()
         .user_agent(options.agent.clone())
-        .redirect(redirect::Policy::none())
+        .redirect(if bug(Bug::B13) {
+            redirect::Policy::default()
+        } else {
+            redirect::Policy::none()
+        })
         .referer(false)
         .no_proxy()
         .retry(reqwest::retry::never())
@@ -349,5 +354,32 @@ mod tests {
             .unwrap_err();
         assert!(!trouble.was_sent(), "{trouble}");
         assert!(!trouble.to_string().contains("very-secret"));
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_a_reply_and_nobody_follows_it() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+
+        use axum::response::Redirect;
+        use axum::routing::post;
+
+        let followed = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&followed);
+        let elsewhere = move || async move {
+            counter.fetch_add(1, Ordering::SeqCst);
+        };
+        let routes = axum::Router::new()
+            .route(
+                "/here",
+                post(|| async { Redirect::temporary("/elsewhere") }),
+            )
+            .route("/elsewhere", post(elsewhere));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let here = format!("http://{}/here", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        let http = Http::new(&HttpOptions::default()).unwrap();
+        let reply = http.send(Request::new(http::Method::POST, here)).await;
+        assert_eq!(reply.map(|reply| reply.status).unwrap(), 307);
+        assert_eq!(followed.load(Ordering::SeqCst), 0);
     }
 }

@@ -16,6 +16,7 @@ use crate::contract::{
     Timestamp, Truth, Verdict, Words,
 };
 use crate::kit::{html, json, text};
+use crate::planted::{Bug, bug};
 
 /// How far the two clocks may disagree.
 const SKEW: TimeDelta = TimeDelta::minutes(2);
@@ -52,7 +53,7 @@ impl Timeline {
         let read = i64::try_from(self.rows.len()).unwrap_or(i64::MAX);
         let all = self.total.is_some_and(|total| read >= total);
         let newer = self.rows.iter().filter(|row| row.id > baseline).count();
-        let reaches_back = self.rows.iter().any(|row| row.id <= baseline);
+        let reaches_back = bug(Bug::B8) || self.rows.iter().any(|row| row.id <= baseline);
         newer < ROWS as usize && (all || reaches_back)
     }
 }

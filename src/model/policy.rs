@@ -8,6 +8,7 @@ use super::approval::OnCorrection;
 use super::limit::Rate;
 use super::retry::Backoff;
 use crate::ids::ChannelNo;
+use crate::planted::{Bug, bug};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
@@ -64,7 +65,11 @@ impl Policy {
             withdraw: caps.withdraw,
             evidence: caps.look.evidence,
             backoff: tuning.backoff,
-            settle: caps.look.settle,
+            settle: if bug(Bug::B7) {
+                Duration::ZERO
+            } else {
+                caps.look.settle
+            },
             unknown_plan: caps.look.unknown_plan.clone(),
             review_plan: caps.look.review_plan.clone(),
             look_costs: caps.look.costs.clone(),

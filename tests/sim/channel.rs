@@ -134,6 +134,16 @@ pub fn failure(fate: Fate) -> Failure {
     Failure::new(kind, fate, Words::new("演练", "as the test has it"))
 }
 
+/// No answer: as every adapter says it, `Again` where a repeat leaves the same end state.
+fn lost(effect: Effect) -> Failure {
+    let fate = match effect {
+        Effect::Read | Effect::Idempotent => Fate::Again { not_before: None },
+        Effect::Staged | Effect::Keyed { .. } | Effect::Public => Fate::Unsure,
+    };
+    let words = Words::new("没有回音", "no answer");
+    Failure::new(Kind::Transport, fate, words)
+}
+
 impl Played {
     fn world(&self) -> MutexGuard<'_, Platform> {
         self.platform.lock().expect("unpoisoned")
@@ -409,7 +419,7 @@ impl Channel for Played {
         });
         match deed.reply {
             Reply::Told => {}
-            Reply::Lost => return Err(failure(Fate::Unsure)),
+            Reply::Lost => return Err(lost(step.effect)),
             Reply::Refused(fate) => return Err(failure(fate)),
             Reply::Dies => {
                 self.watch.die();

@@ -1,18 +1,23 @@
 //! A process that dies with a step under way: unknown, never due (invariant 4).
 
+use std::sync::{Arc, Mutex};
+
+use lubu::ids::ItemId;
 use lubu::model::delivery::{PublicState, State};
-use lubu_channels::Effect;
+use lubu_channels::{Effect, Fate};
 
 use crate::house::{House, Wired};
-use crate::scripted::{Does, Scripted};
+use crate::scripted::{Does, Scripted, World};
 
-async fn dead_in(
-    effect: Effect,
-) -> (
-    House,
-    lubu::ids::ItemId,
-    std::sync::Arc<std::sync::Mutex<crate::scripted::World>>,
-) {
+type Scene = (House, ItemId, Arc<Mutex<World>>);
+
+async fn dead_in(effect: Effect) -> Scene {
+    let (house, item, world) = sending(effect).await;
+    (house.crash(&world).await, item, world)
+}
+
+/// The step is under way and does not end.
+async fn sending(effect: Effect) -> Scene {
     let (channel, world) = Scripted::new(effect, |_| {});
     world
         .lock()
@@ -35,7 +40,38 @@ async fn dead_in(
         matches!(working.state, State::Working { .. }),
         "the intent is on disk before the call"
     );
-    (house.crash(&world).await, item, world)
+    (house, item, world)
+}
+
+#[tokio::test]
+async fn a_step_under_way_on_a_channel_that_left_the_configuration_gets_an_owner() {
+    let (house, item, world) = sending(Effect::Public).await;
+    let id = house.id(item, "weibo");
+    let house = house.crash_without(&world, "weibo").await;
+    let left = house.store.delivery(id).await.expect("read");
+    assert_eq!(
+        left.map(|left| (left.public_state(), left.next_at())),
+        Some((PublicState::Unconfirmed, None))
+    );
+}
+
+#[tokio::test]
+async fn the_count_of_tries_outlives_the_process() {
+    let (channel, world) = Scripted::new(Effect::Public, |_| {});
+    let again = Does::Refuses(Fate::Again { not_before: None });
+    world
+        .lock()
+        .expect("unpoisoned")
+        .script
+        .extend([again.clone(), again]);
+    let mut house = House::new(vec![Wired::new("weibo", channel)]).await;
+    let (item, revision) = house.submit("进展").await;
+    house.approve(&revision).await.expect("signed");
+    house.until(item, "weibo", PublicState::Retrying).await;
+    house.step_to_next(item, "weibo").await;
+    assert_eq!(house.delivery(item, "weibo").await.tries, 2);
+    let house = house.crash(&world).await;
+    assert_eq!(house.delivery(item, "weibo").await.tries, 2);
 }
 
 #[tokio::test]

@@ -445,6 +445,21 @@ fn a_refusal_does_not_call_a_page_unpublished_that_an_earlier_run_may_have_writt
 }
 
 #[test]
+fn a_write_without_an_answer_is_a_doubt_though_its_adapter_says_again() {
+    let lost = || Failure::new(Kind::Transport, Fate::Again { not_before: None }, words());
+    let mut desk = in_place();
+    desk.send(Effect::Idempotent)
+        .must(Event::Failed { failure: lost() });
+    assert_eq!(desk.state(), PublicState::Retrying);
+    let until = desk.now + desk.policy.settle;
+    desk.must(Event::Approved(wanted(2)));
+    assert_eq!(desk.d.next_at(), Some(until));
+    desk.withdraw();
+    let goal = desk.d.plan(&desk.policy).map(|job| job.goal);
+    assert_eq!(goal, Some(Goal::Withdraw));
+}
+
+#[test]
 fn a_copy_whose_withdrawal_has_begun_is_not_left_in_place_by_a_later_word() {
     let replace = WantedRevision {
         on_correction: OnCorrection::Replace,
@@ -679,7 +694,7 @@ fn looks_after_the_last_step_go_on_by_the_plan_and_its_last_wait() {
 #[test]
 fn either_ceiling_ends_the_tries_and_a_pause_before_the_first_counts_for_none() {
     let again = || Event::Failed {
-        failure: failure(Fate::Again { not_before: None }),
+        failure: Failure::new(Kind::Connect, Fate::Again { not_before: None }, words()),
     };
     let mut desk = in_place();
     desk.after(Duration::from_hours(300));

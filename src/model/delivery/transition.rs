@@ -192,6 +192,9 @@ fn failed(d: &mut Delivery, failure: Failure, now: Timestamp, policy: &Policy, d
         d.progress = progress;
     }
     match failure.fate {
+        Fate::Again { .. } if unknown::may_be_applied(&step, &told) => {
+            unknown::enter(d, &step, began, told, now, policy, dice);
+        }
         Fate::Again { not_before } => back_off(d, told, not_before, now, policy, dice),
         Fate::Never => d.state = State::Failed { why: told },
         // A withdrawal goes on in a paused lane, but not without a wait.

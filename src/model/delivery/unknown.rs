@@ -12,6 +12,7 @@ use super::transition::{applied, back_off, later};
 use super::{Delivery, Doubt, Hold, JobNow, State, Unknown, Wanted, Why, seen, wanted};
 use crate::model::attempt::{Outcome, Told};
 use crate::model::policy::Policy;
+use crate::planted::{Bug, bug};
 
 /// A step ended without anyone knowing whether it was applied.
 pub(super) fn enter(
@@ -23,6 +24,10 @@ pub(super) fn enter(
     policy: &Policy,
     dice: f64,
 ) {
+    let not_before = match told.fate {
+        Fate::Again { not_before } => not_before,
+        Fate::Never | Fate::Blocked(_) | Fate::Unsure => None,
+    };
     let goal = d.job.as_ref().map_or(Goal::Publish, |job| job.goal);
     let doubt = doubt(d, step, goal, began, now);
     let first = if doubt.began < began {
@@ -35,7 +40,7 @@ pub(super) fn enter(
     match step.effect {
         Effect::Read => back_off(d, told, None, now, policy, dice),
         Effect::Idempotent => {
-            back_off(d, told, None, now, policy, dice);
+            back_off(d, told, not_before, now, policy, dice);
             // Given up, and readers may see it all the same.
             if step.shows && goal != Goal::Withdraw && matches!(d.state, State::Failed { .. }) {
                 d.state = State::Unknown(unknown);
@@ -66,6 +71,13 @@ pub(super) fn enter(
     if step.effect != Effect::Read && !other {
         d.doubt = Some(Doubt { began, ..doubt });
     }
+}
+
+/// An adapter says `Again` of a step that only repeats itself, whether it was refused or lost; when
+/// it was lost, readers may see it.
+pub(super) fn may_be_applied(step: &Step, told: &Told) -> bool {
+    let lost = matches!(told.kind, Kind::Transport | Kind::Garbled | Kind::Platform);
+    step.effect == Effect::Idempotent && lost
 }
 
 /// The doubt after this run, still with the beginning of the run before it.
@@ -226,7 +238,8 @@ fn absent(d: &mut Delivery, mut unknown: Unknown, now: Timestamp, policy: &Polic
         unknown.absent = unknown.absent.saturating_add(1);
         unknown.last_absent = Some(now);
     }
-    if unknown.absent < 2 {
+    let enough = if bug(Bug::B6) { 1 } else { 2 };
+    if unknown.absent < enough {
         next_look(&mut unknown, now, policy, Some(now + policy.settle));
         d.state = State::Unknown(unknown);
         return;

@@ -9,6 +9,7 @@ use super::transition::{Legal, later};
 use super::{Delivery, Doubt, Hold, State, Wanted, WantedRevision, Why, person, unknown};
 use crate::model::approval::OnCorrection;
 use crate::model::policy::Policy;
+use crate::planted::{Bug, bug};
 
 pub(super) fn approved(d: &mut Delivery, wanted: WantedRevision, now: Timestamp, policy: &Policy) {
     let shown = matches!(d.state, State::Live)
@@ -112,6 +113,9 @@ pub(super) fn withdrawn(
     now: Timestamp,
     policy: &Policy,
 ) {
+    if bug(Bug::B10) && matches!(d.state, State::Due { .. } | State::Unknown(_)) {
+        return;
+    }
     d.wanted = Wanted::Nothing { by, reason };
     d.since = now;
     d.tries = 0;

@@ -11,6 +11,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::planted::{Bug, bug};
 use rustix::fs::{FallocateFlags, fallocate, fdatasync, statvfs};
 use rustix::io::Errno;
 
@@ -173,6 +174,9 @@ impl Disk {
 
     /// `fdatasync`: data, and the length where it grew.
     pub(super) fn sync(&self, file: &DiskFile) -> io::Result<()> {
+        if bug(Bug::B1) {
+            return Ok(());
+        }
         self.around(&Op::Sync { path: &file.path }, || {
             Ok(fdatasync(&file.file)?)
         })

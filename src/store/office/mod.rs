@@ -33,6 +33,7 @@ use crate::ids::{ChannelNo, DeliveryId, ItemId};
 use crate::model::delivery::Delivery;
 use crate::model::item::{Item, Revision};
 use crate::model::policy::Policy;
+use crate::planted::{Bug, bug};
 
 /// The policies in force, shared with the writer; replaced whole on a reload.
 #[derive(Debug, Clone, Default)]
@@ -265,6 +266,11 @@ impl Desk<'_> {
     }
 
     fn put_delivery(&mut self, delivery: &Delivery) -> Result<(), Refusal> {
+        if bug(Bug::B12) {
+            let mut forgetful = delivery.clone();
+            forgetful.tries = 0;
+            return self.put(keys::delivery(delivery.id), &forgetful, "delivery");
+        }
         self.put(keys::delivery(delivery.id), delivery, "delivery")
     }
 }

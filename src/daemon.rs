@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use lubu_channels::Words;
 use lubu_channels::kit::http::Http;
+use lubu_channels::{Timestamp, Words};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::clock::{Real, Time};
+use crate::clock::{Real, Stamps, Time};
 use crate::config::{ChannelConfig, Config};
 use crate::engine::{Bench, Dice, Engine, Shared, Shelf};
 use crate::http::{self, App};
@@ -60,9 +60,10 @@ fn cannot(what: &str, what_zh: &str, error: &impl std::fmt::Display) -> NotStart
 
 /// Starts everything and returns once it is ready for work.
 pub async fn start(config: Config) -> Result<Daemon, NotStarted> {
-    let time: Arc<dyn Time> = Arc::new(Real);
-    let rules = Rules::default();
-    let (store, access) = open(&config, Arc::clone(&time), rules.clone()).await?;
+    let clock = Arc::new(Real::default());
+    let time: Arc<dyn Time> = Arc::clone(&clock) as _;
+    let rules = Rules::timed_by(Arc::clone(&time));
+    let (store, access) = open(&config, &clock, rules.clone()).await?;
     let store: Arc<dyn Store> = Arc::new(store);
     let names = match access {
         Access::Full => register(store.as_ref(), &config.channels).await?,
@@ -109,6 +110,7 @@ pub async fn start(config: Config) -> Result<Daemon, NotStarted> {
             ));
         }
         tasks.spawn(run_schedules(Arc::clone(&service), stop.clone()));
+        tasks.spawn(watch_clock(Arc::clone(&service), stop.clone()));
     }
     Ok(Daemon {
         service,
@@ -128,7 +130,7 @@ enum Access {
 
 async fn open(
     config: &Config,
-    time: Arc<dyn Time>,
+    clock: &Arc<Real>,
     rules: Rules,
 ) -> Result<(Local, Access), NotStarted> {
     let folder = config.daemon.data.clone();
@@ -136,15 +138,17 @@ async fn open(
         std::fs::create_dir_all(parent)
             .map_err(|error| cannot("make the data folder", "建立数据目录", &error))?;
     }
-    let opening = tokio::task::spawn_blocking(move || {
-        let clock: Arc<dyn lubu_channels::Clock> = time as _;
-        Local::open(&folder, clock, rules)
-    });
+    let stamps = Arc::new(Stamps(Arc::clone(clock)));
+    let opening = tokio::task::spawn_blocking(move || Local::open(&folder, stamps, rules));
     let opened = opening
         .await
         .map_err(|error| cannot("open the store", "打开存储", &error))?;
     let (store, opened) =
         opened.map_err(|error| NotStarted(Words::new(error.zh(), format!("failed to {error}"))))?;
+    let newest = opened.newest_ms.and_then(Timestamp::from_timestamp_millis);
+    if let Some(newest) = newest {
+        clock.recorded(newest);
+    }
     if let Some(rebuilt) = &opened.rebuilt {
         tracing::warn!(
             "the state was rebuilt from the journal ({rebuilt:?}), {} acts",
@@ -165,11 +169,8 @@ async fn open(
     if let Some(cut) = &opened.cut {
         tracing::warn!("an unfinished end of the journal was set aside: {cut:?}");
     }
-    if opened.restored_copy {
-        return Err(NotStarted(Words::new(
-            "数据目录是复制或恢复来的，为避免重复发布，拒绝启动。请改用原目录。",
-            "this data folder was copied or restored; to publish nothing twice lubu does not start on it. Use the original folder.",
-        )));
+    if !store.standing().adopted {
+        tracing::warn!("{}", store.standing().words.en);
     }
     Ok((store, Access::Full))
 }
@@ -336,9 +337,36 @@ async fn serve_sites(
     Ok(())
 }
 
+/// Says aloud when sending stops and when it goes on; what is sent is decided at each intent.
+async fn watch_clock(service: Arc<Service>, stop: CancellationToken) {
+    let mut stopped = false;
+    loop {
+        let halts = service.halts().await.unwrap_or_default();
+        if stopped == halts.is_empty() {
+            stopped = !stopped;
+            service.engine.hub().halt(stopped);
+            for halt in &halts {
+                tracing::error!(halt = halt.code(), "nothing is sent: {}", halt.words().en);
+            }
+            if !stopped {
+                tracing::warn!("sending goes on");
+            }
+        }
+        let next = service.time.now() + Duration::from_secs(1);
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = service.time.sleep_until(next) => {}
+        }
+    }
+}
+
 async fn run_schedules(service: Arc<Service>, stop: CancellationToken) {
     loop {
-        let next = service.run_due().await;
+        // A clock in doubt fires nothing: not early, and not twice.
+        let next = match service.time.doubt() {
+            None => service.run_due().await,
+            Some(_) => None,
+        };
         // Looked at every minute too: a clock that was set must not delay a run for days.
         let minute = service.time.now() + Duration::from_mins(1);
         let at = next.map_or(minute, |next| next.min(minute));

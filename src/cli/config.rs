@@ -29,9 +29,9 @@ impl ConfigCommand {
         let What::Check = self.what;
         let config = common.load()?;
         if common.json {
-            print_json(&as_json(&config, Real.now()))?;
+            print_json(&as_json(&config, Real::default().now()))?;
         } else {
-            explain(&config, Real.now());
+            explain(&config, Real::default().now());
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -207,7 +207,8 @@ async fn watch(daemon: &Daemon, mut items: Vec<ItemView>) -> Vec<ItemView> {
         .iter()
         .map(|one| one.name.clone())
         .collect();
-    let started = Real.now();
+    let clock = Real::default();
+    let started = clock.now();
     let mut drawn = 0;
     let mut told: BTreeMap<String, PublicState> = BTreeMap::new();
     loop {
@@ -216,7 +217,8 @@ async fn watch(daemon: &Daemon, mut items: Vec<ItemView>) -> Vec<ItemView> {
         } else {
             changes(&items, &mut told);
         }
-        let late = Real.now() - started > chrono::TimeDelta::from_std(PATIENCE).unwrap_or_default();
+        let late =
+            clock.now() - started > chrono::TimeDelta::from_std(PATIENCE).unwrap_or_default();
         if late
             || items
                 .iter()
@@ -225,7 +227,8 @@ async fn watch(daemon: &Daemon, mut items: Vec<ItemView>) -> Vec<ItemView> {
         {
             return items;
         }
-        Real.sleep_until(Real.now() + Duration::from_millis(200))
+        clock
+            .sleep_until(clock.now() + Duration::from_millis(200))
             .await;
         if let Ok(now) = all(daemon).await {
             items = now;

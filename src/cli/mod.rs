@@ -1,20 +1,24 @@
-//! The command line: one file a command. Everything but `serve`, `demo`, `init`, `config`, `audit`
-//! and `sandbox` talks to the daemon over its socket.
+//! The command line: one file a command. Everything but `serve`, `demo`, `init`, `config`, `audit`,
+//! `store` and `sandbox` talks to the daemon over its socket.
 
 mod approve;
 mod audit;
+mod bar;
 mod channels;
 mod client;
 mod config;
 mod demo;
 mod init;
+mod keep;
 mod person;
 mod preview;
 mod sandbox;
 mod schedules;
+mod sending;
 mod serve;
 mod show;
 mod status;
+mod store;
 mod submit;
 mod table;
 
@@ -77,10 +81,26 @@ enum Command {
     Confirm(person::Confirm),
     /// 从所有渠道撤下 Take an item down everywhere
     Withdraw(person::Withdraw),
+    /// 立即停止一切发送（撤下照常）Stop all sending at once; withdrawals go on
+    StopSending(sending::Stop),
+    /// 恢复发送 Let sending go on
+    ResumeSending(sending::By),
+    /// 确认系统时间无误 Say that the clock, which is in doubt, is right
+    ConfirmClock(sending::By),
     /// 定期发布 Schedules, their next and last runs
     Schedules,
     /// 审计日志 The audit log
     Audit(audit::Audit),
+    /// 备份，守护进程可以不停 Make a backup; the daemon may run
+    Backup(keep::Backup),
+    /// 由备份恢复出新的数据目录 Make a data folder from a backup
+    Restore(keep::Restore),
+    /// 接管恢复或复制来的数据目录，此后才会发送 Take a restored or copied data folder over; only then is anything sent
+    Adopt(keep::Adopt),
+    /// 放行因恢复而暂缓的投递 Let go what was held because the data was restored
+    Release(keep::Release),
+    /// 数据目录：核对、重建、修复 The data folder: check, rebuild, repair
+    Store(store::Store),
     /// 只运行模拟平台 Run the played platforms alone
     Sandbox(sandbox::Sandbox),
 }
@@ -139,8 +159,16 @@ async fn run(cli: Cli) -> Done {
         Command::Retry(retry) => retry.run(common).await,
         Command::Confirm(confirm) => confirm.run(common).await,
         Command::Withdraw(withdraw) => withdraw.run(common).await,
+        Command::StopSending(stop) => stop.run(common).await,
+        Command::ResumeSending(by) => by.resume(common).await,
+        Command::ConfirmClock(by) => by.clock(common).await,
         Command::Schedules => schedules::run(common).await,
         Command::Audit(audit) => audit.run(common),
+        Command::Backup(backup) => backup.run(common).await,
+        Command::Restore(restore) => tokio::task::block_in_place(|| restore.run(common)),
+        Command::Adopt(adopt) => adopt.run(common).await,
+        Command::Release(release) => release.run(common).await,
+        Command::Store(store) => tokio::task::block_in_place(|| store.run(common)),
         Command::Sandbox(sandbox) => sandbox.run().await,
     }
 }

@@ -3,10 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use lubu::service::StoreView;
 use lubu::service::view::{DeliveryView, ItemView};
 use serde::{Deserialize, Serialize};
 
 use super::client::Daemon;
+use super::sending::{self, Sending};
 use super::submit::query;
 use super::table::{self, Cell};
 use super::{Common, Done};
@@ -51,6 +53,15 @@ impl Status {
             let deliveries: Deliveries = daemon.get(&format!("/v1/deliveries?{query}")).await?;
             super::print_json(&deliveries)?;
             return Ok(ExitCode::SUCCESS);
+        }
+        let sending: Sending = daemon.get("/v1/sending").await?;
+        for line in sending::lines(&sending) {
+            println!("{line}\n");
+        }
+        let store: StoreView = daemon.get("/v1/store").await?;
+        if !store.healthy || !store.adopted {
+            println!("✕ {}", store.words);
+            super::keep::held(&store.held);
         }
         let Items { items } = daemon.get(&format!("/v1/items?{query}")).await?;
         if items.is_empty() {

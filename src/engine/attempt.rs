@@ -23,6 +23,10 @@ use crate::model::delivery::{Delivery, Event, JobNow, State, Why};
 use crate::store::act::LaneNews;
 use crate::store::{Act, Answer, Refusal, StoreError};
 
+/// Between asking for an intent and the first byte of its step: what was allowed before may be
+/// forbidden by now.
+const SEND_WINDOW: chrono::TimeDelta = chrono::TimeDelta::seconds(5);
+
 /// What the lane learns from one go.
 #[derive(Debug)]
 pub struct Report {
@@ -192,6 +196,7 @@ fn may_double(step: &Step) -> bool {
 }
 
 async fn run(bench: &Bench, report: &mut Report, ready: Ready) -> Result<Moved, Stumble> {
+    let asked = bench.shared.time.now();
     // 1. The intent, with approval, withdrawal, order and quota checked in the same act.
     let Some(working) = intend(bench, &report.delivery, &ready).await? else {
         return refresh(bench, report).await;
@@ -202,10 +207,22 @@ async fn run(bench: &Bench, report: &mut Report, ready: Ready) -> Result<Moved, 
         // It waits for another channel, or for a quota.
         return Ok(Moved::Stop);
     }
+    // Whoever was stopped here for long asks again: a withdrawal or a stop may have come since.
+    if bench.shared.time.now() - asked > SEND_WINDOW {
+        return record(bench, report, Err(too_late())).await;
+    }
     // 2. The call. Until line 3 is answered nobody but the platform knows what came of it.
     let outcome = perform(bench, &ready, repeat).await;
     // 3. The outcome.
     record(bench, report, outcome).await
+}
+
+fn too_late() -> Failure {
+    let words = Words::new(
+        "准许发送后耽搁过久，没有发出，将重新申请",
+        "too long passed after the intent; nothing was sent, and it is asked for again",
+    );
+    Failure::new(Kind::Local, Fate::Again { not_before: None }, words)
 }
 
 /// An earlier run of this step, with the same content, may have been applied.
@@ -232,9 +249,14 @@ pub(super) async fn intend(
     };
     match bench.shared.store.act(act).await {
         Ok(Answer::Go(after) | Answer::Moved(after)) => Ok(Some(after)),
-        Ok(_) | Err(StoreError::Refused(Refusal::Stale | Refusal::Withdrawn | Refusal::Paused)) => {
-            Ok(None)
-        }
+        Ok(_)
+        | Err(StoreError::Refused(
+            Refusal::Stale
+            | Refusal::Withdrawn
+            | Refusal::Paused
+            | Refusal::Halted(_)
+            | Refusal::NotAdopted,
+        )) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -38,6 +38,8 @@ pub enum Message {
     Look(Box<Delivery>),
     /// What an operator decided about the channel.
     Record(Box<ChannelRecord>),
+    /// Nothing is sent anywhere, or no longer so.
+    Halt(bool),
 }
 
 pub struct Lane {
@@ -54,6 +56,7 @@ pub struct Lane {
     bursting: Option<Id>,
     bucket: Option<Bucket>,
     pause: Option<Pause>,
+    halted: bool,
     breaker: Breaker,
     /// Posts whose outcome is unknown, with their next look.
     unknown: BTreeMap<DeliveryId, Timestamp>,
@@ -92,6 +95,7 @@ impl Lane {
             waiting: BTreeMap::new(),
             bursting: None,
             pause,
+            halted: false,
             breaker,
             unknown: BTreeMap::new(),
         };
@@ -139,13 +143,21 @@ impl Lane {
             Message::Record(record) => {
                 self.pause = record.pause;
                 self.breaker = record.breaker;
-                // What was refused meanwhile need not wait out its delay.
-                let queued = std::mem::take(&mut self.queued);
-                self.due.clear();
-                for (_, delivery) in queued.into_values() {
-                    self.queue(delivery, None);
-                }
+                self.requeue();
             }
+            Message::Halt(halted) => {
+                self.halted = halted;
+                self.requeue();
+            }
+        }
+    }
+
+    /// What was refused meanwhile need not wait out its delay.
+    fn requeue(&mut self) {
+        let queued = std::mem::take(&mut self.queued);
+        self.due.clear();
+        for (_, delivery) in queued.into_values() {
+            self.queue(delivery, None);
         }
     }
 
@@ -220,11 +232,13 @@ impl Lane {
                 break;
             }
             self.due.pop_first();
-            let urgent = self
-                .queued
-                .get(&id)
-                .is_some_and(|(_, one)| one.withdrawing());
-            if !open && !urgent {
+            let Some((_, one)) = self.queued.get(&id) else {
+                continue;
+            };
+            let urgent = one.withdrawing();
+            // Looks go on: they tell what happened before.
+            let halted = self.halted && matches!(one.state, State::Due { .. });
+            if (!open || halted) && !urgent {
                 skipped.push((at, id));
                 continue;
             }
@@ -237,7 +251,7 @@ impl Lane {
             }
             self.start(id);
         }
-        self.start_burst(open);
+        self.start_burst(open && !self.halted);
         let next = self.due.first().map(|(at, _)| *at).filter(|at| *at > now);
         self.due.extend(skipped);
         [wake, next, self.reopens(now)].into_iter().flatten().min()

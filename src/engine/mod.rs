@@ -101,6 +101,14 @@ impl Hub {
         }
     }
 
+    /// Tells every lane that nothing is sent anywhere, or no longer so.
+    pub fn halt(&self, halted: bool) {
+        let lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for lane in lanes.values() {
+            let _gone = lane.send(Message::Halt(halted));
+        }
+    }
+
     fn add(&self, number: ChannelNo) -> mpsc::UnboundedReceiver<Message> {
         let (sender, receiver) = mpsc::unbounded_channel();
         self.0

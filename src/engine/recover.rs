@@ -18,6 +18,8 @@ pub async fn settle(
     benches: &BTreeMap<ChannelNo, Arc<Bench>>,
 ) -> Stored<BTreeMap<ChannelNo, Vec<Delivery>>> {
     let mut unsettled: BTreeMap<ChannelNo, Vec<Delivery>> = BTreeMap::new();
+    // The store may be older than what was sent: whatever would go on by itself is held, and looked for.
+    let restored = !shared.store.standing().adopted;
     let mut orphans = 0_usize;
     for delivery in shared.store.unsettled().await? {
         let bench = benches.get(&delivery.id.channel);
@@ -25,6 +27,11 @@ pub async fn settle(
         let after = match left(&delivery) {
             Some(event) => record(shared, &delivery, event).await?,
             None => delivery,
+        };
+        let after = if restored && after.goes_on() {
+            record(shared, &after, Event::Restored).await?
+        } else {
+            after
         };
         let Some(bench) = bench else { continue };
         if let Err(wrong) = after.sweep(&bench.policy) {

@@ -361,6 +361,41 @@ pub async fn resume(
     channels(State(app)).await
 }
 
+/// Whether anything is sent, and why not.
+pub async fn sending(State(app): State<App>) -> Answer {
+    let halts = app.service.halt_views().await?;
+    ok(&json!({ "sending": halts.is_empty(), "halts": halts }))
+}
+
+pub async fn stop_sending(
+    State(app): State<App>,
+    Extension(door): Extension<Door>,
+    Json(body): Json<ByBody>,
+) -> Answer {
+    app.service
+        .stop_sending(&body.by, &body.reason, door.from())
+        .await?;
+    sending(State(app)).await
+}
+
+pub async fn resume_sending(
+    State(app): State<App>,
+    Extension(door): Extension<Door>,
+    Json(body): Json<ByBody>,
+) -> Answer {
+    app.service.resume_sending(&body.by, door.from()).await?;
+    sending(State(app)).await
+}
+
+pub async fn confirm_clock(
+    State(app): State<App>,
+    Extension(door): Extension<Door>,
+    Json(body): Json<ByBody>,
+) -> Answer {
+    app.service.confirm_clock(&body.by, door.from()).await?;
+    sending(State(app)).await
+}
+
 pub async fn schedules(State(app): State<App>) -> Answer {
     ok(&json!({ "schedules": app.service.schedules().await? }))
 }
@@ -369,10 +404,11 @@ pub async fn healthz() -> Answer {
     ok(&json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
 }
 
-/// Ready means: what is taken in can be written.
+/// Ready means: what is taken in can be written, and sent.
 pub async fn readyz(State(app): State<App>) -> Answer {
     let standing = app.service.store.standing();
-    let status = if standing.healthy {
+    let ready = standing.healthy && standing.adopted;
+    let status = if ready {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
@@ -380,12 +416,14 @@ pub async fn readyz(State(app): State<App>) -> Answer {
     answer_json(
         status,
         &json!({
-            "ready": standing.healthy,
+            "ready": ready,
+            "adopted": standing.adopted,
             "store": standing.words.en,
             "store_zh": standing.words.zh,
             "sequence": standing.sequence.to_string(),
             "journal_bytes": standing.journal_bytes,
             "free_bytes": standing.free_bytes,
+            "halts": app.service.halt_views().await.unwrap_or_default(),
         }),
     )
 }

@@ -10,6 +10,7 @@ pub mod api;
 mod body;
 mod gate;
 mod pages;
+pub mod store;
 
 use std::sync::Arc;
 
@@ -92,7 +93,9 @@ fn reading() -> Router<App> {
         .route("/v1/items/{item}/preview", get(api::preview))
         .route("/v1/deliveries", get(api::deliveries))
         .route("/v1/channels", get(api::channels))
+        .route("/v1/sending", get(api::sending))
         .route("/v1/schedules", get(api::schedules))
+        .route("/v1/store", get(store::standing))
         .route("/", get(pages::matrix))
         .route("/items/{item}", get(pages::timeline))
         .route("/assets/lubu.css", get(pages::style))
@@ -114,6 +117,12 @@ fn deciding() -> Router<App> {
         .route("/v1/items/{item}/withdrawal", post(api::withdraw))
         .route("/v1/deliveries/{delivery}/retry", post(api::retry))
         .route("/v1/deliveries/{delivery}/confirm", post(api::confirm))
+        .route("/v1/sending/stop", post(api::stop_sending))
+        .route("/v1/sending/resume", post(api::resume_sending))
+        .route("/v1/clock/confirm", post(api::confirm_clock))
+        .route("/v1/store/adoption", post(store::adopt))
+        .route("/v1/store/release", post(store::release))
+        .route("/v1/store/backup", post(store::backup))
         .route("/v1/channels/check", post(api::check))
         .route("/v1/channels/{channel}/pause", post(api::pause))
         .route("/v1/channels/{channel}/resume", post(api::resume))

@@ -15,7 +15,7 @@ use super::answer::{Answer, Refused};
 use crate::model::attempt::Outcome;
 use crate::model::delivery::PublicState;
 use crate::service::Filter;
-use crate::service::view::{ChannelView, DeliveryView, ItemView, ShowView};
+use crate::service::view::{ChannelView, DeliveryView, HaltView, ItemView, ShowView};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +31,7 @@ struct Matrix {
     channels: Vec<ChannelView>,
     rows: Vec<Row>,
     urgent: Vec<Urgent>,
+    halts: Vec<HaltView>,
     next: Option<String>,
     paged: bool,
 }
@@ -105,6 +106,7 @@ pub async fn matrix(State(app): State<App>, Query(query): Query<MatrixQuery>) ->
         rows: rows.collect(),
         channels,
         urgent,
+        halts: service.halt_views().await?,
         next: page.next,
         paged: query.cursor.is_some(),
     };

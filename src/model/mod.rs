@@ -8,6 +8,7 @@ pub mod attempt;
 pub mod calendar;
 pub mod channel;
 pub mod delivery;
+pub mod halt;
 pub mod item;
 pub mod limit;
 pub mod policy;

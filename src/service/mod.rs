@@ -2,8 +2,10 @@
 
 mod approve;
 mod channels;
+mod halts;
 mod read;
 mod schedules;
+mod store;
 mod submit;
 mod trouble;
 pub mod view;
@@ -21,6 +23,7 @@ use crate::store::{Act, Answer, Store};
 
 pub use approve::{Approve, Approved};
 pub use read::{Filter, Page};
+pub use store::{HeldView, Released, StoreView};
 pub use submit::{Submit, Submitted};
 pub use trouble::{Problem, Trouble};
 

@@ -59,6 +59,9 @@ impl Trouble {
                 | Refusal::Withdrawn
                 | Refusal::StillPublic
                 | Refusal::Paused
+                | Refusal::Halted(_)
+                | Refusal::NotAdopted
+                | Refusal::AdoptedAlready
                 | Refusal::Ran => ("conflict", 409),
                 Refusal::NotApproved
                 | Refusal::OtherContent

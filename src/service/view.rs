@@ -120,6 +120,16 @@ pub struct ApprovalView {
     pub at: String,
 }
 
+/// Why nothing is sent anywhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HaltView {
+    /// `ordered` by a person, or `clock_suspect`.
+    pub kind: String,
+    pub at: Option<String>,
+    pub reason: String,
+    pub reason_en: String,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChannelView {
     pub name: String,

@@ -11,6 +11,7 @@ use crate::ids::{ChannelNo, DeliveryId, ItemId};
 use crate::model::approval::{Approval, OnCorrection};
 use crate::model::channel::{Breaker, Pause};
 use crate::model::delivery::{Delivery, Event, Illegal, JobNow};
+use crate::model::halt::Halt;
 use crate::model::item::{Item, Revision};
 
 /// Who wants it, and through which door.
@@ -91,6 +92,15 @@ pub enum Act {
         channel: ChannelNo,
         news: LaneNews,
     },
+    /// Nothing is sent from now on, for this reason; or, without one, the order is lifted.
+    Sending {
+        actor: Actor,
+        stop: Option<String>,
+    },
+    /// A person says that the clock, which was doubted, is right.
+    ClockRight {
+        actor: Actor,
+    },
     /// A schedule's period begins its run; refused when it had one.
     Fire {
         schedule: String,
@@ -101,6 +111,12 @@ pub enum Act {
         schedule: String,
         period: String,
         done: Words,
+    },
+    /// The folder was restored, copied or lost acts: nothing is sent from now on.
+    Withhold,
+    /// A person takes the folder over: sending may go on.
+    Adopt {
+        actor: Actor,
     },
 }
 
@@ -196,6 +212,8 @@ pub enum Refusal {
     /// Public copies exist: they must be withdrawn first.
     StillPublic,
     Paused,
+    /// Nothing is sent anywhere.
+    Halted(Halt),
     QuotaUsed {
         name: String,
         until: Timestamp,
@@ -208,6 +226,10 @@ pub enum Refusal {
     Ran,
     /// A record cannot be read; the state must be rebuilt.
     Damaged(&'static str),
+    /// The folder was restored or copied, and nobody has taken it over.
+    NotAdopted,
+    /// There is nothing to take over.
+    AdoptedAlready,
 }
 
 impl Refusal {
@@ -268,6 +290,7 @@ impl Refusal {
                 "this item is still public; withdraw it before its scope is narrowed",
             ),
             Self::Paused => Words::new("渠道已暂停", "the channel is paused"),
+            Self::Halted(halt) => halt.words(),
             Self::QuotaUsed { name, until } => Words::new(
                 format!(
                     "平台配额 {name} 已用完，{} 恢复",
@@ -283,6 +306,13 @@ impl Refusal {
                 format!("{by} said that it is not there; another person must order the next send"),
             ),
             Self::Ran => Words::new("本期已经执行过", "this period has run already"),
+            Self::NotAdopted => Words::new(
+                "数据目录是恢复或复制来的，尚未接管，暂不发送；请运行 lubu adopt",
+                "the data folder was restored or copied and is not adopted: nothing is sent before `lubu adopt`",
+            ),
+            Self::AdoptedAlready => {
+                Words::new("数据目录不需要接管", "the data folder needs no adoption")
+            }
             Self::Damaged(what) => Words::new(
                 format!("记录（{what}）读不出来，请重启以重建状态库"),
                 format!("a record ({what}) cannot be read; restart to rebuild the state"),

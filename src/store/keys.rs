@@ -8,6 +8,9 @@ pub const CHANNELS: &[u8] = b"c";
 pub const REVISIONS: &[u8] = b"r";
 pub const APPROVALS: &[u8] = b"a";
 
+/// Stands there while the folder is not adopted.
+pub const WITHHELD: &[u8] = b"w";
+
 fn join(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
     let mut key = vec![kind];
     for part in parts {
@@ -45,6 +48,9 @@ pub fn channel(number: ChannelNo) -> Vec<u8> {
     join(b'c', &[&number.0.to_be_bytes()])
 }
 
+/// A person's order to send nothing.
+pub const STOP_ORDER: &[u8] = b"o";
+
 /// A submitter's key lives as long as its item.
 pub fn idempotency(key: &str) -> Vec<u8> {
     join(b'k', &[blake3::hash(key.as_bytes()).as_bytes()])
@@ -74,6 +80,12 @@ pub fn quota(account: &str, name: &str, window: &str) -> Vec<u8> {
 pub fn drafts(id: ItemId, revision: u32, hash: &str) -> Vec<u8> {
     let revision = revision.to_be_bytes();
     join(b'b', &[id.bytes(), &revision, hash.as_bytes()])
+}
+
+/// The hash in such a key.
+pub fn drafts_hash(key: &[u8]) -> Option<&str> {
+    let rest = key.strip_prefix(b"b")?.get(16 + 4..)?;
+    std::str::from_utf8(rest).ok()
 }
 
 /// The last index number given in a year.

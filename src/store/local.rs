@@ -1,28 +1,41 @@
 //! The embedded store: one folder, one process.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use lubu_channels::{Clock, Words};
 use serde::de::DeserializeOwned;
 
-use super::act::{Act, Answer};
+use super::act::{Act, Answer, Refusal};
 use super::embedded::{
-    ActError, BlobError, BlobHash, Blobs, Health, OpenError, Opened, Options, Order, Reader, Scan,
-    record,
+    ActError, BlobError, BlobHash, Blobs, CareError, Copied, Health, OpenError, Opened, Options,
+    Order, Reader, Scan, Tell, record,
 };
 use super::office::{Office, Rules, Run};
 use super::{Desk, Dossier, Standing, Store, StoreError, Stored, keys};
 use crate::ids::{DeliveryId, ItemId};
 use crate::model::channel::ChannelRecord;
 use crate::model::delivery::{Delivery, Hold, State};
+use crate::model::halt::StopOrder;
 use crate::model::item::{Item, Revision};
 
 #[derive(Debug, Clone)]
 pub struct Local {
     inner: super::embedded::Store<Office>,
+    /// Nothing may be sent.
+    withheld: Arc<AtomicBool>,
+}
+
+/// With what the office's store is opened.
+pub fn options(folder: &Path, clock: Arc<dyn Clock>) -> Options {
+    let now = Arc::new(move || clock.now().timestamp_millis());
+    let mut options = Options::new(folder, now);
+    // Enough for what is in flight; finished items are read when somebody asks.
+    options.cache_bytes = 32 << 20;
+    options
 }
 
 impl Local {
@@ -32,11 +45,20 @@ impl Local {
         clock: Arc<dyn Clock>,
         rules: Rules,
     ) -> Result<(Self, Opened), OpenError> {
-        let now = Arc::new(move || clock.now().timestamp_millis());
-        let mut options = Options::new(folder, now);
-        // Enough for what is in flight; finished items are read when somebody asks.
-        options.cache_bytes = 32 << 20;
+        let mut options = options(folder, clock);
+        let doubting = rules.clone();
+        options.clock_suspect = Arc::new(move || doubting.doubt().is_some());
         Self::open_with(&options, rules)
+    }
+
+    /// The same as [`Store::backup`] for a thread that may wait.
+    pub fn backup_blocking(&self, to: &Path, tell: Tell<'_>) -> Result<Copied, CareError> {
+        self.inner.backup_blocking(to, tell)
+    }
+
+    /// Lets go of the folder; for a thread that may wait.
+    pub fn close_blocking(self) {
+        self.inner.close_blocking();
     }
 
     /// The same with every option.
@@ -46,7 +68,36 @@ impl Local {
             Err(OpenError::Damaged(damage)) => super::embedded::Store::open_shut(options, damage)?,
             other => other?,
         };
-        Ok((Self { inner }, opened))
+        let withheld = Arc::new(AtomicBool::new(opened.restored_copy));
+        let store = Self { inner, withheld };
+        if opened.damage.is_none() {
+            store.withhold(opened.restored_copy)?;
+        }
+        Ok((store, opened))
+    }
+
+    /// Refuses every intent from now on, if the folder is not where it was; nobody else has it yet.
+    fn withhold(&self, restored: bool) -> Result<(), OpenError> {
+        let there = self
+            .inner
+            .read_blocking(|reader| reader.get(keys::WITHHELD))
+            .map_err(|error| OpenError::State(error.to_string()))?;
+        if there.is_some() {
+            self.withheld.store(true, Ordering::Release);
+        } else if restored {
+            let act = self.inner.act_blocking(Act::Withhold);
+            act.map_err(|error| OpenError::State(format!("{error:?}")))?;
+        }
+        Ok(())
+    }
+
+    /// The journal says that a person took the folder over; now the folder does.
+    async fn adopted(&self) -> Stored<()> {
+        self.inner.adopt().await.map_err(|error| {
+            StoreError::Unavailable(Words::new(error.zh(), format!("failed to {error}")))
+        })?;
+        self.withheld.store(false, Ordering::Release);
+        Ok(())
     }
 
     async fn read<T: Send + 'static>(
@@ -121,7 +172,8 @@ fn filtered(reader: &Reader<'_>, keep: impl Fn(&Delivery) -> bool) -> Stored<Vec
 #[async_trait]
 impl Store for Local {
     async fn act(&self, act: Act) -> Stored<Answer> {
-        self.inner.act(act).await.map_err(|error| match error {
+        let adopting = matches!(act, Act::Adopt { .. });
+        let answer = self.inner.act(act).await.map_err(|error| match error {
             ActError::Refused(refusal) => StoreError::Refused(refusal),
             ActError::Unavailable(why) => {
                 StoreError::Unavailable(Words::new(why.zh(), why.to_string()))
@@ -129,7 +181,11 @@ impl Store for Local {
             ActError::TooLarge(why) => {
                 StoreError::Unavailable(Words::new("一次改动太大，写不进日志", why.to_string()))
             }
-        })
+        })?;
+        if adopting {
+            self.adopted().await?;
+        }
+        Ok(answer)
     }
 
     async fn item(&self, id: ItemId) -> Stored<Option<Item>> {
@@ -242,6 +298,10 @@ impl Store for Local {
         self.read(|reader| all(reader, keys::CHANNELS)).await
     }
 
+    async fn stop_order(&self) -> Stored<Option<StopOrder>> {
+        self.read(|reader| get(reader, keys::STOP_ORDER)).await
+    }
+
     async fn runs(&self, schedule: &str, limit: usize) -> Stored<Vec<Run>> {
         let prefix = keys::runs(schedule);
         self.read(move |reader| {
@@ -304,7 +364,9 @@ impl Store for Local {
 
     fn standing(&self) -> Standing {
         let health = self.inner.health();
+        let adopted = !self.withheld.load(Ordering::Acquire);
         let words = match health {
+            Health::Well if !adopted => Refusal::NotAdopted.words(),
             Health::Well => Words::new("正常", "well"),
             Health::Short(_) => {
                 Words::new("磁盘空间不足，暂停接收或发送", "the disk is nearly full")
@@ -321,11 +383,24 @@ impl Store for Local {
         let status = self.inner.status().ok();
         Standing {
             healthy: health == Health::Well,
+            adopted,
             words,
             sequence: status.as_ref().map_or(0, |status| status.sequence),
             journal_bytes: status.as_ref().map_or(0, |status| status.journal_bytes),
             free_bytes: status.as_ref().map_or(0, |status| status.free_bytes),
         }
+    }
+
+    async fn backup(&self, to: PathBuf) -> Stored<Copied> {
+        let store = self.inner.clone();
+        let copied = tokio::task::spawn_blocking(move || store.backup_blocking(&to, &|_| {})).await;
+        let copied = copied.map_err(unread)?;
+        copied.map_err(|error| {
+            StoreError::Unavailable(Words::new(
+                format!("备份失败：{error}"),
+                format!("failed to {error}"),
+            ))
+        })
     }
 
     async fn close(&self) {

@@ -5,6 +5,7 @@
 //! neither reads nor writes any more.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,10 +16,11 @@ use serde::de::DeserializeOwned;
 use super::act::{Act, Answer};
 use super::embedded::{Header, Table, View, record};
 use super::office::{Office, Rules, Run};
-use super::{Desk, Dossier, Standing, Store, StoreError, Stored, keys};
+use super::{Copied, Desk, Dossier, Standing, Store, StoreError, Stored, keys};
 use crate::ids::{DeliveryId, ItemId};
 use crate::model::channel::ChannelRecord;
 use crate::model::delivery::{Delivery, Hold, State};
+use crate::model::halt::StopOrder;
 use crate::model::item::{Item, Revision};
 
 /// What outlives a process.
@@ -187,6 +189,10 @@ impl Store for Memory {
         self.read(|view| all(view, keys::CHANNELS))
     }
 
+    async fn stop_order(&self) -> Stored<Option<StopOrder>> {
+        self.read(|view| get(view, keys::STOP_ORDER))
+    }
+
     async fn runs(&self, schedule: &str, limit: usize) -> Stored<Vec<Run>> {
         let mut runs: Vec<Run> = self.read(|view| all(view, &keys::runs(schedule)))?;
         runs.reverse();
@@ -229,6 +235,7 @@ impl Store for Memory {
         let healthy = !self.dead.load(Ordering::SeqCst);
         Standing {
             healthy,
+            adopted: true,
             words: if healthy {
                 Words::new("正常", "well")
             } else {
@@ -238,6 +245,13 @@ impl Store for Memory {
             journal_bytes: 0,
             free_bytes: u64::MAX,
         }
+    }
+
+    async fn backup(&self, _to: PathBuf) -> Stored<Copied> {
+        Err(StoreError::Unavailable(Words::new(
+            "内存中的存储没有备份",
+            "a store in memory has no backup",
+        )))
     }
 
     async fn close(&self) {

@@ -11,6 +11,7 @@ pub mod local;
 pub mod memory;
 pub mod office;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -20,9 +21,11 @@ use crate::ids::{DeliveryId, ItemId};
 use crate::model::approval::Approval;
 use crate::model::channel::ChannelRecord;
 use crate::model::delivery::Delivery;
+use crate::model::halt::StopOrder;
 use crate::model::item::{Item, Revision};
 
 pub use act::{Act, Actor, Answer, Refusal};
+pub use embedded::Copied;
 pub use office::{Rules, Run};
 
 /// Why the store did not do it.
@@ -81,6 +84,8 @@ pub struct Desk {
 #[derive(Debug, Clone)]
 pub struct Standing {
     pub healthy: bool,
+    /// Whether anything may be sent: not from a folder that was restored or copied, before a person adopts it.
+    pub adopted: bool,
     pub words: Words,
     pub sequence: u64,
     pub journal_bytes: u64,
@@ -118,6 +123,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     async fn channels(&self) -> Stored<Vec<ChannelRecord>>;
 
+    /// A person's order to send nothing, if it stands.
+    async fn stop_order(&self) -> Stored<Option<StopOrder>>;
+
     /// A schedule's runs, the latest period first.
     async fn runs(&self, schedule: &str, limit: usize) -> Stored<Vec<Run>>;
 
@@ -134,6 +142,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn drafts(&self, id: ItemId, revision: u32, hash: &str) -> Stored<Option<Arc<Vec<u8>>>>;
 
     fn standing(&self) -> Standing;
+
+    /// Copies everything that was answered so far into another folder; acts go on meanwhile.
+    async fn backup(&self, to: PathBuf) -> Stored<Copied>;
 
     /// Finishes what waits, makes a checkpoint and lets go of the folder.
     async fn close(&self);

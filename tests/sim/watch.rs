@@ -661,6 +661,10 @@ impl Store for Watched {
         self.read(self.inner.put_blob(bytes)).await
     }
 
+    async fn stop_order(&self) -> Stored<Option<lubu::model::halt::StopOrder>> {
+        self.read(self.inner.stop_order()).await
+    }
+
     async fn blob(&self, hash: &str) -> Stored<Option<Arc<Vec<u8>>>> {
         self.read(self.inner.blob(hash)).await
     }
@@ -671,6 +675,10 @@ impl Store for Watched {
 
     fn standing(&self) -> Standing {
         self.inner.standing()
+    }
+
+    async fn backup(&self, to: std::path::PathBuf) -> Stored<lubu::store::Copied> {
+        self.inner.backup(to).await
     }
 
     async fn close(&self) {

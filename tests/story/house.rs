@@ -119,6 +119,36 @@ impl House {
         }
     }
 
+    /// The same, and it starts again on a copy of its folder.
+    pub async fn crash_and_copy(self, world: &Arc<Mutex<World>>) -> Self {
+        let Self {
+            folder,
+            wired,
+            time,
+            store,
+            engine,
+            made,
+            ..
+        } = self;
+        engine.shared.stop.cancel();
+        store.close().await;
+        world.lock().expect("unpoisoned").dead.cancel();
+        engine.stop(Duration::from_secs(20)).await;
+        drop((engine, store));
+        let copy = tempfile::tempdir().expect("a folder");
+        copy_folder(&folder.path().join("data"), &copy.path().join("data"));
+        let (store, engine, numbers) = open(copy.path(), &time, &wired).await;
+        Self {
+            folder: copy,
+            wired,
+            time,
+            store,
+            engine,
+            numbers,
+            made,
+        }
+    }
+
     pub fn no(&self, name: &str) -> ChannelNo {
         self.numbers[name]
     }
@@ -204,6 +234,16 @@ impl House {
             until: None,
         };
         self.tell(name, LaneNews::Paused(pause)).await;
+    }
+
+    /// Resumed in the store, and the lane not told.
+    pub async fn resume_untold(&self, name: &str) {
+        let act = Act::Lane {
+            actor: Actor::new("ops", "cli"),
+            channel: self.no(name),
+            news: LaneNews::Resumed,
+        };
+        self.store.act(act).await.expect("told");
     }
 
     pub async fn resume(&self, name: &str) {
@@ -387,6 +427,19 @@ impl House {
     }
 }
 
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("made");
+    for entry in std::fs::read_dir(from).expect("read") {
+        let entry = entry.expect("read");
+        let to = to.join(entry.file_name());
+        if entry.file_type().expect("read").is_dir() {
+            copy_folder(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).expect("copied");
+        }
+    }
+}
+
 fn is_working(delivery: &Delivery) -> bool {
     delivery.public_state() == PublicState::Sending
 }
@@ -440,7 +493,8 @@ fn draft(channel: &dyn Channel, revision: &Revision) -> Draft {
 type Opened = (Arc<dyn Store>, Engine, BTreeMap<&'static str, ChannelNo>);
 
 async fn open(folder: &Path, time: &Arc<Steered>, wired: &[Wired]) -> Opened {
-    let rules = Rules::default();
+    let doubting: Arc<dyn Time> = Arc::clone(time) as _;
+    let rules = Rules::timed_by(doubting);
     let clock = Arc::clone(time);
     let now = Arc::new(move || clock.now().timestamp_millis());
     let mut options = Options::new(folder.join("data"), now);
@@ -449,7 +503,9 @@ async fn open(folder: &Path, time: &Arc<Steered>, wired: &[Wired]) -> Opened {
     options.low_bytes = 0;
     options.cache_bytes = 8 << 20;
     options.watch_panics = false;
-    let (store, _) = Local::open_with(&options, rules.clone()).expect("opens");
+    let own = rules.clone();
+    let opening = tokio::task::spawn_blocking(move || Local::open_with(&options, own));
+    let (store, _) = opening.await.expect("opens").expect("opens");
     let store: Arc<dyn Store> = Arc::new(store);
     let mut numbers = BTreeMap::new();
     for one in wired {

@@ -8,12 +8,14 @@
 mod approval_gate;
 mod burst;
 mod door;
+mod halts;
 mod house;
 mod lanes;
 mod order_between_channels;
 mod overlap;
 mod quota_and_pause;
 mod recovery;
+mod restored;
 mod scripted;
 mod unknown_outcome;
 mod withdrawal;

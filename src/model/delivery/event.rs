@@ -53,8 +53,18 @@ pub enum Event {
     LookFailed {
         failure: Failure,
     },
+    /// Time went back so far, by a person's word: what was to happen then happens as much earlier.
+    ClockBack {
+        by: chrono::TimeDelta,
+    },
     /// A person orders another go after a known failure.
     Retry {
+        by: String,
+    },
+    /// The store may be older than what was sent: nothing goes on by itself.
+    Restored,
+    /// A person lets go what was held for that.
+    Freed {
         by: String,
     },
     /// A person saw it, at this address or without knowing one.
@@ -85,7 +95,10 @@ impl Event {
             Self::Person { .. } => "person",
             Self::Looked { .. } => "looked",
             Self::LookFailed { .. } => "look_failed",
+            Self::ClockBack { .. } => "clock_back",
             Self::Retry { .. } => "retry",
+            Self::Restored => "restored",
+            Self::Freed { .. } => "freed",
             Self::SaidLive { .. } => "said_live",
             Self::SaidAbsent { .. } => "said_absent",
         }

@@ -8,6 +8,7 @@
 mod event;
 mod log;
 mod person;
+mod restored;
 mod seen;
 mod sweep;
 mod transition;
@@ -222,6 +223,8 @@ pub enum Hold {
     Differs(Words),
     /// Approved, released later by this schedule.
     Schedule(String),
+    /// The store was restored, and may not know what was sent since.
+    Restored,
 }
 
 impl Delivery {

@@ -4,11 +4,14 @@ use lubu_channels::{Effect, Evidence, Fate, Goal, Kind, Progress, Timestamp, Wor
 
 use super::log::decided;
 use super::transition::{Legal, later};
-use super::{Delivery, Hold, State, Wanted, Why, seen, unknown, wanted};
+use super::{Delivery, Hold, State, Wanted, Why, restored, seen, unknown, wanted};
 use crate::model::attempt::{Outcome, Told};
 use crate::model::policy::Policy;
 
 pub(super) fn retry(d: &mut Delivery, by: String, now: Timestamp, policy: &Policy) -> Legal {
+    if d.is_restored() {
+        return restored::free(d, &by, now, policy);
+    }
     // Where nothing is wanted there is nothing to try again.
     d.plan(policy)?;
     let at = match &d.state {

@@ -113,6 +113,7 @@ fn to_unknown(d: &mut Delivery, why: Words, now: Timestamp) {
 fn after_withdraw(d: &mut Delivery, seen: &Seen, now: Timestamp, policy: &Policy, dice: f64) {
     match &seen.verdict {
         Verdict::Removed(_) | Verdict::Notice | Verdict::Absent => gone(d, now, policy),
+        Verdict::Live(_) | Verdict::Several(_) if d.is_restored() => wait(d, None, now, policy),
         Verdict::Live(_) | Verdict::Several(_) => {
             let told = Told {
                 kind: Kind::Platform,

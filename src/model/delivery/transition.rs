@@ -10,7 +10,7 @@ use lubu_channels::{
 
 use super::event::{Event, Illegal};
 use super::log::{close, decided, push};
-use super::{Delivery, Hold, JobNow, State, Wanted, Why, person, seen, unknown, wanted};
+use super::{Delivery, Hold, JobNow, State, Wanted, Why, person, restored, seen, unknown, wanted};
 use crate::model::attempt::{Attempt, Outcome, Told};
 use crate::model::policy::Policy;
 
@@ -44,7 +44,10 @@ pub fn transition(
         Event::LookFailed { failure } => {
             look_failed(d, &failure, now, policy).ok_or(illegal)?;
         }
+        Event::ClockBack { by } => clock_back(d, by),
         Event::Retry { by } => person::retry(d, by, now, policy).ok_or(illegal)?,
+        Event::Restored => restored::hold(d, now, policy).ok_or(illegal)?,
+        Event::Freed { by } => restored::free(d, &by, now, policy).ok_or(illegal)?,
         Event::SaidLive { by, url } => {
             person::said_live(d, &by, url, now, policy).ok_or(illegal)?;
         }
@@ -68,6 +71,31 @@ fn waits(d: &mut Delivery, hold: Hold) -> Legal {
         at: None,
     };
     Some(())
+}
+
+/// Waits, settle times and the window of a key are lengths: they stay as long as they were.
+fn clock_back(d: &mut Delivery, by: chrono::TimeDelta) {
+    let earlier = |at: &mut Timestamp| *at -= by;
+    match &mut d.state {
+        State::Due { at, .. } => earlier(at),
+        State::Review { since, at, .. } => [since, at].into_iter().for_each(earlier),
+        State::Held { at, .. } => at.iter_mut().for_each(earlier),
+        State::Unknown(unknown) => {
+            [&mut unknown.began, &mut unknown.ended]
+                .into_iter()
+                .for_each(earlier);
+            unknown.last_absent.iter_mut().for_each(earlier);
+            unknown.at.iter_mut().for_each(earlier);
+        }
+        State::Working { began, .. } => earlier(began),
+        State::Live | State::Failed { .. } | State::Withdrawn | State::Skipped { .. } => {}
+    }
+    earlier(&mut d.since);
+    if let Some(doubt) = &mut d.doubt {
+        [&mut doubt.since, &mut doubt.began, &mut doubt.ended]
+            .into_iter()
+            .for_each(earlier);
+    }
 }
 
 fn intent(d: &mut Delivery, job: JobNow, step: Step, now: Timestamp, policy: &Policy) -> Legal {

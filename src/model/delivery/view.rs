@@ -202,6 +202,10 @@ fn hold_reason(why: &Hold, name: impl Fn(crate::ids::ChannelNo) -> String) -> Wo
             "this channel cannot be corrected in place: approve again with --on-correction CHANNEL=leave or =replace",
         ),
         Hold::Differs(words) => words.clone(),
+        Hold::Restored => Words::new(
+            "数据是恢复来的，可能已经发过或撤过；核对结果见下方记录。确认无误后 lubu release 放行",
+            "the data was restored, and this may have been sent or withdrawn since; `lubu release` lets it go on",
+        ),
         Hold::Schedule(name) => Words::new(
             format!("已签发，等待定期发布 {name}"),
             format!("approved; the schedule {name} releases it"),

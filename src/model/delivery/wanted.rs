@@ -26,7 +26,7 @@ pub(super) fn approved(d: &mut Delivery, wanted: WantedRevision, now: Timestamp,
         return;
     }
     // An outcome is awaited first; `settle` takes over then.
-    let awaited = matches!(d.state, State::Working { .. } | State::Unknown(_));
+    let awaited = matches!(d.state, State::Working { .. } | State::Unknown(_)) || d.is_restored();
     if !awaited && !unknown::look_first(d, now, policy) {
         fresh_round(d);
         resume(d, now, policy);
@@ -195,7 +195,7 @@ pub(super) fn settle(d: &mut Delivery, now: Timestamp, policy: &Policy) {
         | State::Withdrawn
         | State::Skipped { .. }
         | State::Held {
-            why: Hold::Schedule(_) | Hold::After(_) | Hold::Correction,
+            why: Hold::Schedule(_) | Hold::After(_) | Hold::Correction | Hold::Restored,
             ..
         } => {}
         // Another person must order what follows one person's word.

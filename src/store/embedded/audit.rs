@@ -94,6 +94,19 @@ pub fn entries(
     pass(data, from, each).map(|_| ())
 }
 
+/// Where the journal ends now.
+pub(super) fn end(data: &Path) -> Result<End, WalkError> {
+    let journal = data.join("journal");
+    let known = checkpoint::read(data)?.map_or(0, |found| found.head.sequence);
+    let id = identity(data)?;
+    let trail = Trail {
+        folder: &journal,
+        store: id.store,
+        gaps: &id.gaps,
+    };
+    steady_end(trail, known)
+}
+
 fn pass(
     data: &Path,
     from: u64,

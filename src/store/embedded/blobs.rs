@@ -287,6 +287,11 @@ impl Blobs {
         put.await.map_err(|_| BlobError::Interrupted)?
     }
 
+    /// Whether its file is there. Says nothing of its bytes.
+    pub fn has(&self, hash: BlobHash) -> bool {
+        self.path(hash).exists()
+    }
+
     /// Its bytes, hashed again. Blocks; see [`Blobs::get`] for async tasks.
     pub fn get_blocking(&self, hash: BlobHash) -> Result<Vec<u8>, BlobError> {
         let bytes = fs::read(self.path(hash)).map_err(|error| match error.kind() {

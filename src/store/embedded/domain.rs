@@ -113,6 +113,9 @@ pub trait Domain: Send + 'static {
     /// An act that makes a record name a blob must hold a pin on it, also where another record names it already.
     fn names(key: &[u8], value: &[u8], blob: &ReadBlob<'_>) -> Result<Vec<BlobHash>, Unnamed>;
 
+    /// The hash of the bytes that the record under this key carries itself, where a blob would be named otherwise.
+    fn carries(key: &[u8]) -> Option<BlobHash>;
+
     fn decide(
         &mut self,
         act: Self::Act,

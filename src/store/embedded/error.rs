@@ -28,6 +28,10 @@ pub enum OpenError {
     DiskFull,
     #[error("open the store: `{}` is missing or cannot be read; restore it from a backup", .0.display())]
     Identity(PathBuf),
+    #[error("restore: `{}` is no whole backup", .0.display())]
+    NoBackup(PathBuf),
+    #[error("restore: `{}` is not empty", .0.display())]
+    NotEmpty(PathBuf),
     #[error("open the state database: {0}")]
     State(String),
     #[error("open the store at `{}`", .path.display())]
@@ -63,6 +67,12 @@ impl OpenError {
             OpenError::DiskFull => "磁盘已满。请腾出空间,lubu 会自动重试。".to_owned(),
             OpenError::Identity(path) => {
                 format!("“{}”缺失或无法读取。请从备份恢复。", path.display())
+            }
+            OpenError::NoBackup(path) => {
+                format!("“{}”不是完整的备份。", path.display())
+            }
+            OpenError::NotEmpty(path) => {
+                format!("“{}”不是空目录，不能恢复到这里。", path.display())
             }
             OpenError::State(why) => format!("状态库打不开：{why}。lubu 会自动重试。"),
             OpenError::Io { path, source } => format!("无法读写“{}”：{source}。", path.display()),
@@ -107,7 +117,9 @@ pub enum CareError {
     ReadBack,
     #[error("read the state: {0}")]
     State(String),
-    #[error("reach a file")]
+    #[error("make a backup: `{}` holds something else", .0.display())]
+    Foreign(PathBuf),
+    #[error("reach a file: {0}")]
     Io(#[from] io::Error),
 }
 

@@ -366,6 +366,14 @@ pub(super) fn read<'a>(bytes: &'a [u8], at: usize, key: &Key) -> Result<Frame<'a
     })
 }
 
+/// When the last entry of a whole frame was decided.
+pub(super) fn last_time(bytes: &[u8], key: &Key) -> Option<i64> {
+    let frame = read(bytes, 0, key).ok()?;
+    let entries = frame.entries(frame.before).ok()?;
+    let (stamp, _) = entries.last()?.header()?;
+    Some(stamp.time_ms)
+}
+
 impl<'a> Frame<'a> {
     /// The chain hash that it says came before it.
     pub(super) fn before(&self) -> Chain {

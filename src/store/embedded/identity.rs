@@ -26,8 +26,8 @@ pub(super) struct Lock {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Former {
-    store: Uuid,
-    last_sequence: u64,
+    pub(super) store: Uuid,
+    pub(super) last_sequence: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +44,7 @@ pub(super) struct Identity {
     #[serde(default)]
     pub(super) floor: u64,
     #[serde(default)]
-    former: Vec<Former>,
+    pub(super) former: Vec<Former>,
     /// Damage that a person accepted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) gaps: Vec<Gap>,
@@ -125,14 +125,27 @@ pub(super) fn establish(options: &Options) -> Result<(Identity, Standing), OpenE
     for name in ["journal", "base", "blobs", "aside"] {
         make_folder(&data.join(name))?;
     }
-    let machine = (options.machine_id)().map_or_else(String::new, |id| machine_hash(&id));
+    let machine = machine(options);
+    if !path(data).exists() {
+        return create(options, machine).map(|identity| (identity, Standing::Ours));
+    }
+    let (identity, inode) = read(data)?;
+    let standing = match &identity.unadopted {
+        _ if inode != identity.inode || machine != identity.machine => Standing::Copied,
+        Some(_) => Standing::Unadopted,
+        None => Standing::Ours,
+    };
+    Ok((identity, standing))
+}
+
+/// `store.toml` as it stands, and its inode. A folder without one is not ours to make anything of.
+pub(super) fn read(data: &Path) -> Result<(Identity, u64), OpenError> {
     let path = path(data);
     let mut file = match File::open(&path) {
-        Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return create(options, machine).map(|identity| (identity, Standing::Ours));
+            return Err(OpenError::Identity(path));
         }
-        Err(error) => return Err(OpenError::io(&path)(error)),
+        other => other.map_err(OpenError::io(&path))?,
     };
     let mut text = String::new();
     file.read_to_string(&mut text)
@@ -149,12 +162,7 @@ pub(super) fn establish(options: &Options) -> Result<(Identity, Standing), OpenE
     let identity: Identity =
         toml::from_str(&text).map_err(|_| OpenError::Identity(path.clone()))?;
     let inode = file.metadata().map_err(OpenError::io(&path))?.ino();
-    let standing = match &identity.unadopted {
-        _ if inode != identity.inode || machine != identity.machine => Standing::Copied,
-        Some(_) => Standing::Unadopted,
-        None => Standing::Ours,
-    };
-    Ok((identity, standing))
+    Ok((identity, inode))
 }
 
 /// What every format shares.
@@ -175,12 +183,9 @@ fn create(options: &Options, machine: String) -> Result<Identity, OpenError> {
     if files.next().is_some() {
         return Err(OpenError::Identity(path(data)));
     }
-    let mut dice = [0; 10];
-    (options.chance)(&mut dice).map_err(OpenError::io("/dev/urandom"))?;
-    let millis = u64::try_from((options.clock)()).unwrap_or_default();
     let identity = Identity {
         format: FORMAT,
-        store: Builder::from_unix_timestamp_millis(millis, &dice).into_uuid(),
+        store: new_id(options)?,
         machine,
         inode: 0,
         unadopted: None,
@@ -216,6 +221,61 @@ fn write(data: &Path, disk: &Disk, mut identity: Identity) -> Result<Identity, O
         disk.sync_folder(parent).map_err(OpenError::io(parent))?;
     }
     Ok(identity)
+}
+
+/// Sending is no longer withheld.
+pub(super) fn adopt(data: &Path, disk: &Disk) -> Result<(), OpenError> {
+    let (mut identity, _) = read(data)?;
+    if identity.unadopted.take().is_none() {
+        return Ok(());
+    }
+    write(data, disk, identity).map(|_| ())
+}
+
+/// A copied folder becomes a store of its own, here: its original may go on under the old id.
+pub(super) fn become_own(options: &Options, mut identity: Identity) -> Result<Identity, OpenError> {
+    identity.former.push(Former {
+        store: identity.store,
+        last_sequence: 0,
+    });
+    identity.unadopted = Some("the folder was copied".to_owned());
+    settle_here(options, identity)
+}
+
+/// Gives a restored store a new id, this machine and its file.
+pub(super) fn settle_here(
+    options: &Options,
+    mut identity: Identity,
+) -> Result<Identity, OpenError> {
+    identity.store = new_id(options)?;
+    identity.machine = machine(options);
+    write(&options.folder, &options.disk, identity)
+}
+
+/// Where the last of the former stores ended, once it is known.
+pub(super) fn ended_at(
+    options: &Options,
+    mut identity: Identity,
+    sequence: u64,
+) -> Result<Identity, OpenError> {
+    match identity.former.last_mut() {
+        Some(former) if former.last_sequence == 0 && sequence > 0 => {
+            former.last_sequence = sequence;
+            write(&options.folder, &options.disk, identity)
+        }
+        _ => Ok(identity),
+    }
+}
+
+fn machine(options: &Options) -> String {
+    (options.machine_id)().map_or_else(String::new, |id| machine_hash(&id))
+}
+
+fn new_id(options: &Options) -> Result<Uuid, OpenError> {
+    let mut dice = [0; 10];
+    (options.chance)(&mut dice).map_err(OpenError::io("/dev/urandom"))?;
+    let millis = u64::try_from((options.clock)()).unwrap_or_default();
+    Ok(Builder::from_unix_timestamp_millis(millis, &dice).into_uuid())
 }
 
 /// Nothing may be sent from here until a person adopts the folder, however often it is opened.

@@ -162,6 +162,11 @@ impl Journal {
         self.current.offset > FIRST_FRAME as u64
     }
 
+    /// How much of the current segment is on disk.
+    pub(super) fn offset(&self) -> u64 {
+        self.current.offset
+    }
+
     /// The next frame goes into a new segment.
     pub(super) fn close_at_next(&mut self) {
         self.closing = true;

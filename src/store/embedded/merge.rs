@@ -233,6 +233,10 @@ fn pull(source: &mut SortedReader, index: usize) -> io::Result<Option<Next>> {
 }
 
 impl Nameless {
+    pub(super) fn path(&self) -> &Path {
+        &self.temporary
+    }
+
     /// Gives it its name; durable once this returns. Its hash must be in the journal before.
     pub(super) fn name(self, data: &Path, disk: &Disk) -> io::Result<Base> {
         let path = base::path(data, self.head.position.sequence);

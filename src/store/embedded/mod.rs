@@ -11,11 +11,13 @@
 //! In reading order: `domain record disk frame segment gap walk journal state view reader checkpoint identity room
 //! recover
 //! ending sorted base replay inbox writer own keeper watch fatal blobs pack merge strip collect care audit
-//! repair`.
+//! repair check backup`.
 
+mod backup;
 mod base;
 mod blobs;
 mod care;
+mod check;
 mod checkpoint;
 mod collect;
 mod disk;
@@ -58,9 +60,11 @@ pub mod record;
 #[cfg(test)]
 mod tests;
 
+pub use backup::{Copied, Tell, restore};
 pub use base::BadBase;
 pub use blobs::{BlobError, BlobHash, Blobs, NotAHash, Pin};
 pub use care::Deed;
+pub use check::{Checked, Finding, check};
 pub use disk::{Disk, Gate, Op, Step, Verdict};
 pub use domain::{Change, Class, Decision, Domain, Header, ReadBlob, Stamp, Unnamed};
 pub use error::{ActError, CareError, OpenError, Unavailable};
@@ -70,7 +74,7 @@ pub use memory::Table;
 pub use options::{Chance, Clock, IdSource, OnFatal, OnProgress, Options, Progress, Suspect};
 pub use reader::{Order, Reader, Scan};
 pub use recover::{Cut, Opened, Rebuilt};
-pub use repair::accept_gap;
+pub use repair::{accept_gap, forget_state};
 pub use room::Room;
 pub use segment::FORMAT;
 pub use state::ReadError;

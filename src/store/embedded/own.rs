@@ -5,6 +5,7 @@
 //! domain never looks.
 
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use super::domain::{Change, Domain, Header, Stamp};
 use super::error::Unavailable;
@@ -48,6 +49,20 @@ pub(super) enum Own {
     Close(Told<Closed>),
     /// An entry.
     Note(Box<Note>, Told<Stamp>),
+    /// Up to where the journal is on disk now.
+    Cut(Told<Cut>),
+}
+
+/// A place at which a copy of the journal may end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Cut {
+    pub(super) store: Uuid,
+    /// Ids that the store had before.
+    pub(super) former: Vec<Uuid>,
+    pub(super) segment: u64,
+    /// Synced bytes of that segment.
+    pub(super) offset: u64,
+    pub(super) position: Position,
 }
 
 #[derive(Debug)]
@@ -91,6 +106,9 @@ impl<D: Domain> Writer<D> {
     /// Nobody hears of it before its frame is synced and applied.
     pub(super) fn own(&mut self, own: Own) -> Result<(), End> {
         match own {
+            Own::Cut(told) => {
+                let _gone = told.send(Ok(self.cut()));
+            }
             Own::Close(told) => {
                 let closed = self.close_segment()?;
                 // Who asked may have gone.
@@ -102,6 +120,16 @@ impl<D: Domain> Writer<D> {
             }
         }
         Ok(())
+    }
+
+    fn cut(&self) -> Cut {
+        Cut {
+            store: self.store,
+            former: Vec::new(),
+            segment: self.journal.number(),
+            offset: self.journal.offset(),
+            position: self.journal.position(),
+        }
     }
 
     fn close_segment(&mut self) -> Result<Result<Closed, Unavailable>, End> {

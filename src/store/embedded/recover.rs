@@ -16,6 +16,7 @@ use super::base::{self, BadBase};
 use super::checkpoint::{self, Checkpoint};
 use super::disk::{Disk, is_full};
 use super::error::OpenError;
+use super::frame::{self, Key};
 use super::identity::{self, Identity, Lock, Standing};
 use super::journal::{AppendError, Ground, Journal};
 use super::merge;
@@ -73,6 +74,8 @@ pub struct Opened {
     pub cut: Option<Cut>,
     /// The journal is damaged here: nothing can be written until a person repairs it or accepts the gap.
     pub damage: Option<Damage>,
+    /// When the newest entry was decided.
+    pub newest_ms: Option<i64>,
     /// The folder was copied or went back in time: nothing may be sent until a person adopts it.
     pub restored_copy: bool,
 }
@@ -121,6 +124,13 @@ pub(super) fn open(options: &Options) -> Result<Recovered, OpenError> {
     // Read before sled is opened: setting a corrupt one aside removes the file.
     let checkpoint = checkpoint::read(data).map_err(OpenError::io(data))?;
     let checkpoint = checkpoint.filter(|found| identity.knows(found.head.store));
+    let identity = if standing == Standing::Copied {
+        // Removed first: a death in between must not leave a copied state to be believed.
+        checkpoint::remove(data, &options.disk).map_err(OpenError::io(data))?;
+        identity::become_own(options, identity)?
+    } else {
+        identity
+    };
     let mut opening = Opening::new(options, identity, standing);
     let (state, corrupt) = opening.open_state()?;
     let head = state.head();
@@ -133,7 +143,13 @@ pub(super) fn open(options: &Options) -> Result<Recovered, OpenError> {
     let covered = base::covered(data).map_err(OpenError::io(data))?;
     let end = walk::find_end(opening.ground.trail(), known, covered)
         .map_err(OpenError::walk(&opening.ground.folder))?;
+    // Under the id of the store that wrote it, which a restore may have changed since.
+    opening.opened.newest_ms = end
+        .last
+        .as_ref()
+        .and_then(|last| frame::last_time(&last.last_frame, &Key::of(last.header.store)));
     let mut journal = opening.settle_end(&end, known)?;
+    opening.identity = identity::ended_at(options, opening.identity, end.position.sequence)?;
     let doubt = if corrupt {
         Some(Rebuilt::Corrupt)
     } else {

@@ -24,8 +24,8 @@ const MOST: usize = 10_000;
 /// Accepts everything in the journal that cannot be read. Gives the places; none if the journal is whole.
 pub fn accept_gap(options: &Options, by: &str, reason: &str) -> Result<Vec<Damage>, OpenError> {
     let data = &options.folder;
+    let (identity, _) = identity::read(data)?;
     let _lock = identity::lock(data)?;
-    let (identity, _) = identity::establish(options)?;
     let mut survey = Survey {
         options,
         identity,
@@ -63,6 +63,14 @@ pub fn accept_gap(options: &Options, by: &str, reason: &str) -> Result<Vec<Damag
         std::fs::rename(&folder, &aside).map_err(OpenError::io(&aside))?;
     }
     Ok(found)
+}
+
+/// Makes the next start rebuild the state from base and journal, whatever it holds.
+pub fn forget_state(options: &Options) -> Result<(), OpenError> {
+    let data = &options.folder;
+    identity::read(data)?;
+    let _lock = identity::lock(data)?;
+    checkpoint::remove(data, &options.disk).map_err(OpenError::io(data))
 }
 
 fn place(damage: &Damage) -> String {

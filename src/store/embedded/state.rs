@@ -91,6 +91,10 @@ pub(super) enum StateError {
 #[error("read the state: {0}")]
 pub struct ReadError(pub(super) String);
 
+/// Pairs of key and value, with a look ahead.
+pub(super) type Every<'a> =
+    std::iter::Peekable<Box<dyn Iterator<Item = sled::Result<(sled::IVec, sled::IVec)>> + 'a>>;
+
 #[derive(Clone)]
 pub(super) struct State {
     db: sled::Db,
@@ -216,6 +220,13 @@ impl State {
         let above = successor(prefix);
         let to = above.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         self.range(Bound::Included(from), to, Order::Forward)
+    }
+
+    /// Every key but `head`, in order.
+    pub(super) fn every(&self) -> Every<'_> {
+        let own = |pair: &sled::Result<(sled::IVec, sled::IVec)>| !matches!(pair, Ok((key, _)) if key == HEAD);
+        let all: Box<dyn Iterator<Item = _>> = Box::new(self.db.iter().filter(own));
+        all.peekable()
     }
 
     /// `from` must lie before `to`. What is deferred is looked at first: it may be in sled before

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,8 +11,9 @@ use std::thread::{self, JoinHandle};
 use thiserror::Error;
 use tokio::sync::{Semaphore, oneshot};
 
+use super::backup::{self, Copied, Tell};
 use super::blobs::{Blobs, Pin};
-use super::care::{Care, Chore, Deed, Limits};
+use super::care::{Care, Chore, Deed, Door, Limits};
 use super::checkpoint;
 use super::disk::Disk;
 use super::domain::Domain;
@@ -23,7 +24,7 @@ use super::identity::{self, Identity, Lock};
 use super::inbox::{Answer, Inbox, Job};
 use super::keeper::{Keeper, Last, Marks, Work};
 use super::options::{Clock, Options};
-use super::own::{Note, Own};
+use super::own::{Cut, Note, Own};
 use super::post::Post;
 use super::reader::Reader;
 use super::recover::{self, Opened, Recovered, Shut};
@@ -42,34 +43,38 @@ pub struct Store<D: Domain> {
     inner: Arc<Inner<D>>,
 }
 
-struct Inner<D: Domain> {
-    inbox: Arc<Inbox<D>>,
-    post: Arc<Post<D>>,
-    state: State,
-    blobs: Blobs,
-    marks: Arc<Marks>,
-    gauges: Arc<Gauges>,
-    fatal: Arc<Fatal>,
-    readers: Arc<Semaphore>,
-    disk: Disk,
-    data: PathBuf,
-    keeper: Sender<Work>,
-    care: Sender<Chore>,
+pub(super) struct Inner<D: Domain> {
+    pub(super) inbox: Arc<Inbox<D>>,
+    pub(super) post: Arc<Post<D>>,
+    pub(super) state: State,
+    pub(super) blobs: Blobs,
+    pub(super) marks: Arc<Marks>,
+    pub(super) gauges: Arc<Gauges>,
+    pub(super) fatal: Arc<Fatal>,
+    pub(super) readers: Arc<Semaphore>,
+    pub(super) disk: Disk,
+    pub(super) data: PathBuf,
+    pub(super) keeper: Sender<Work>,
+    pub(super) care: Sender<Chore>,
     /// Tells a chore under way to leave off.
-    stop: Arc<AtomicBool>,
-    clock: Clock,
-    threads: Mutex<Option<Threads>>,
+    pub(super) stop: Arc<AtomicBool>,
+    /// Held by whoever changes files that are no longer written to, and by who copies them.
+    pub(super) hands: Arc<Mutex<()>>,
+    /// Ids that the store had before.
+    pub(super) former: Vec<uuid::Uuid>,
+    pub(super) clock: Clock,
+    pub(super) threads: Mutex<Option<Threads>>,
     /// Why nothing can be written, and the lock that is held all the same.
-    shut: Option<(Damage, Lock)>,
+    pub(super) shut: Option<(Damage, Lock)>,
 }
 
 /// What runs beside, and what must outlive it.
-struct Threads {
-    writer: JoinHandle<()>,
-    keeper: JoinHandle<()>,
-    care: JoinHandle<()>,
-    watch: (Sender<()>, JoinHandle<()>),
-    lock: Lock,
+pub(super) struct Threads {
+    pub(super) writer: JoinHandle<()>,
+    pub(super) keeper: JoinHandle<()>,
+    pub(super) care: JoinHandle<()>,
+    pub(super) watch: (Sender<()>, JoinHandle<()>),
+    pub(super) lock: Lock,
 }
 
 /// How the store is.
@@ -239,6 +244,36 @@ impl<D: Domain> Store<D> {
         }
     }
 
+    /// Copies everything answered so far into another folder, and waits for it. Acts go on meanwhile; chores wait.
+    pub fn backup_blocking(&self, to: &Path, tell: Tell<'_>) -> Result<Copied, CareError> {
+        let inner = &self.inner;
+        if inner.shut.is_some() {
+            return Err(CareError::Unavailable(Unavailable::Damaged));
+        }
+        let _hands = inner.hands.lock().unwrap_or_else(PoisonError::into_inner);
+        let (told, answer) = oneshot::channel();
+        let asked = inner.inbox.put_own(Own::Cut(told));
+        asked.map_err(|_| Unavailable::Stopped)?;
+        let cut = answer.blocking_recv().map_err(|_| Unavailable::Stopped)??;
+        let stopped = || inner.stop.load(Ordering::Relaxed) || inner.fatal.is_dead();
+        let now_ms = (inner.clock)();
+        let former = inner.former.clone();
+        let cut = Cut { former, ..cut };
+        backup::copy(&inner.disk, &inner.data, &cut, to, now_ms, (&stopped, tell))
+    }
+
+    /// A person has taken the folder over: `store.toml` says so from now on. The journal must have said it before.
+    pub async fn adopt(&self) -> Result<(), OpenError> {
+        let store = self.clone();
+        let adopted = tokio::task::spawn_blocking(move || store.adopt_blocking()).await;
+        adopted.unwrap_or_else(|_| Err(OpenError::State("interrupted".to_owned())))
+    }
+
+    /// The same for a thread that may wait.
+    pub fn adopt_blocking(&self) -> Result<(), OpenError> {
+        identity::adopt(&self.inner.data, &self.inner.disk)
+    }
+
     /// Keeps a blob from being collected until a record that names it has been seen.
     pub fn lend(&self, pin: Pin) {
         self.inner.blobs.lend(pin, (self.inner.clock)());
@@ -383,11 +418,8 @@ fn start<D: Domain>(options: &Options, domain: D, found: Recovered) -> io::Resul
     .start()?;
     let inbox = Arc::new(Inbox::new());
     let stop = Arc::new(AtomicBool::new(false));
-    let door = {
-        let inbox = Arc::clone(&inbox);
-        Box::new(move |own| inbox.put_own(own))
-    };
-    let now_ms = (options.clock)();
+    let hands: Arc<Mutex<()>> = Arc::default();
+    let former = found.identity.former.iter().map(|it| it.store).collect();
     let (tell_care, care) = Care {
         data: data.clone(),
         disk: disk.clone(),
@@ -398,13 +430,13 @@ fn start<D: Domain>(options: &Options, domain: D, found: Recovered) -> io::Resul
         clock: Arc::clone(&options.clock),
         suspect: Arc::clone(&options.clock_suspect),
         limits: Limits::of(options),
-        door,
+        door: door(&inbox),
         fatal: Arc::clone(&fatal),
         stop: Arc::clone(&stop),
-        hands: Arc::default(),
+        hands: Arc::clone(&hands),
         closed: open_segment.saturating_sub(1),
-        looked_ms: now_ms,
-        collected_ms: now_ms,
+        looked_ms: (options.clock)(),
+        collected_ms: (options.clock)(),
     }
     .start()?;
     // What a process before us closed and did not come to compress.
@@ -456,10 +488,18 @@ fn start<D: Domain>(options: &Options, domain: D, found: Recovered) -> io::Resul
         keeper: tell,
         care: tell_care,
         stop,
+        hands,
+        former,
         clock: Arc::clone(&options.clock),
         threads,
         shut: None,
     })
+}
+
+/// The way of the store's own wishes to the writer.
+fn door<D: Domain>(inbox: &Arc<Inbox<D>>) -> Door {
+    let inbox = Arc::clone(inbox);
+    Box::new(move |own| inbox.put_own(own))
 }
 
 /// A store without threads: whoever asks for anything but reading finds nobody.
@@ -491,6 +531,8 @@ fn shut_down<D: Domain>(options: &Options, shut: Shut) -> io::Result<Inner<D>> {
         keeper: channel().0,
         care: channel().0,
         stop: Arc::default(),
+        hands: Arc::default(),
+        former: Vec::new(),
         clock: Arc::clone(&options.clock),
         threads: Mutex::new(None),
         shut: shut.opened.damage.map(|damage| (damage, shut.lock)),

@@ -87,7 +87,7 @@ pub(super) struct Writer<D: Domain> {
     pub(super) journal: Journal,
     state: State,
     ballast: Ballast,
-    store: Uuid,
+    pub(super) store: Uuid,
     key: Key,
     clock: Clock,
     disk: Disk,

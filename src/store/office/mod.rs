@@ -4,6 +4,7 @@
 //! because only here is the state known to be the newest: an approval of exactly these bytes, the
 //! release scope, the withdrawal, the pause, the quota, the version.
 
+mod adopt;
 mod approve;
 mod intake;
 mod lane;
@@ -25,6 +26,7 @@ use super::embedded::{
     BlobHash, Change, Class, Decision, Domain, Header, ReadBlob, Stamp, Unnamed, View,
 };
 use super::keys;
+use crate::clock::{Doubt, Time};
 use crate::ids::{ChannelNo, DeliveryId, ItemId};
 use crate::model::delivery::Delivery;
 use crate::model::item::{Item, Revision};
@@ -32,18 +34,34 @@ use crate::model::policy::Policy;
 
 /// The policies in force, shared with the writer; replaced whole on a reload.
 #[derive(Debug, Clone, Default)]
-pub struct Rules(Arc<RwLock<Arc<Vec<Policy>>>>);
+pub struct Rules {
+    policies: Arc<RwLock<Arc<Vec<Policy>>>>,
+    /// Asked before anything is sent; without one it is believed.
+    clock: Option<Arc<dyn Time>>,
+}
 
 impl Rules {
+    pub fn timed_by(clock: Arc<dyn Time>) -> Self {
+        Self {
+            clock: Some(clock),
+            ..Self::default()
+        }
+    }
+
+    /// Why the clock cannot be believed; none while it can.
+    pub fn doubt(&self) -> Option<Doubt> {
+        self.clock.as_ref().and_then(|clock| clock.doubt())
+    }
+
     pub fn replace(&self, policies: Vec<Policy>) {
-        match self.0.write() {
+        match self.policies.write() {
             Ok(mut rules) => *rules = Arc::new(policies),
             Err(poisoned) => *poisoned.into_inner() = Arc::new(policies),
         }
     }
 
     pub fn all(&self) -> Arc<Vec<Policy>> {
-        match self.0.read() {
+        match self.policies.read() {
             Ok(rules) => Arc::clone(&rules),
             Err(poisoned) => Arc::clone(&poisoned.into_inner()),
         }
@@ -69,9 +87,14 @@ impl Domain for Office {
 
     fn class(act: &Act) -> Class {
         match act {
-            Act::Settle { .. } | Act::Decide { .. } | Act::Withdraw { .. } | Act::Lane { .. } => {
-                Class::Settle
-            }
+            Act::Settle { .. }
+            | Act::Decide { .. }
+            | Act::Withdraw { .. }
+            | Act::Lane { .. }
+            | Act::Sending { .. }
+            | Act::ClockRight { .. }
+            | Act::Withhold
+            | Act::Adopt { .. } => Class::Settle,
             // A take-down goes on as long as the journal can be written.
             Act::Intent { job, .. } if job.goal == Goal::Withdraw => Class::Settle,
             Act::Intent { .. } | Act::Spend { .. } => Class::Intent,
@@ -89,6 +112,10 @@ impl Domain for Office {
         names::of(key, value, blob)
     }
 
+    fn carries(key: &[u8]) -> Option<BlobHash> {
+        names::carried(key)
+    }
+
     fn decide(
         &mut self,
         act: Act,
@@ -101,6 +128,7 @@ impl Domain for Office {
             view,
             now,
             rules: &rules,
+            clock: &self.rules,
             changes: Vec::new(),
         };
         let (header, answer) = desk.decide(act)?;
@@ -117,6 +145,7 @@ struct Desk<'a> {
     view: &'a View<'a>,
     now: Timestamp,
     rules: &'a [Policy],
+    clock: &'a Rules,
     changes: Vec<Change>,
 }
 
@@ -164,6 +193,10 @@ impl Desk<'_> {
                 channel,
                 news,
             } => self.lane(&actor, channel, news),
+            Act::Sending { actor, stop } => self.sending(&actor, stop),
+            Act::ClockRight { actor } => {
+                Ok((header(&actor, "clock-confirmed", None), Answer::Done))
+            }
             Act::Fire {
                 schedule,
                 period,
@@ -174,6 +207,8 @@ impl Desk<'_> {
                 period,
                 done,
             } => self.fired(&schedule, &period, done),
+            Act::Withhold => self.withhold(),
+            Act::Adopt { actor } => self.adopt(&actor),
         }
     }
 

@@ -32,6 +32,11 @@ pub(super) fn of(key: &[u8], value: &[u8], blob: &ReadBlob<'_>) -> Result<Vec<Bl
     }
 }
 
+/// Small drafts, by their hash.
+pub(super) fn carried(key: &[u8]) -> Option<BlobHash> {
+    keys::drafts_hash(key)?.parse().ok()
+}
+
 fn revision(revision: &Revision, blob: &ReadBlob<'_>) -> Result<Vec<BlobHash>, Unnamed> {
     let mut named = hashes([&revision.hash]);
     let Some(hash) = named.first() else {

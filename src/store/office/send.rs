@@ -11,10 +11,12 @@ use crate::ids::{ChannelNo, DeliveryId};
 use crate::model::approval::Approval;
 use crate::model::channel::ChannelRecord;
 use crate::model::delivery::{Delivery, Event, Hold, JobNow, State, Wanted, Why, transition};
+use crate::model::halt::{Halt, StopOrder};
 use crate::model::limit::{Used, window};
 use crate::model::policy::Policy;
 use crate::model::scope::Scope;
 use crate::store::act::{Actor, Answer, LaneNews, Refusal};
+use crate::store::embedded::Change;
 use crate::store::keys;
 
 impl Desk<'_> {
@@ -31,9 +33,11 @@ impl Desk<'_> {
         if before.version != version {
             return Err(Refusal::Stale);
         }
+        self.may_send()?;
         let rules = self.rules;
         let policy = policy(rules, id.channel)?;
         if job.goal != Goal::Withdraw {
+            self.not_halted()?;
             self.may_leave(&before, &job)?;
             if let Some(missing) = self.missing(&before, &job, policy)? {
                 return self.moved(before, Event::Waits(Hold::After(missing)), policy);
@@ -84,6 +88,33 @@ impl Desk<'_> {
             after.public_state().code(),
         );
         Ok((header, Answer::Moved(Box::new(after))))
+    }
+
+    /// No person has stopped all sending, and the clock is believed.
+    fn not_halted(&self) -> Result<(), Refusal> {
+        if let Some(order) = self.get::<StopOrder>(keys::STOP_ORDER, "stop order")? {
+            return Err(Refusal::Halted(Halt::Ordered(order)));
+        }
+        let doubt = self.clock.doubt().map(Halt::Clock);
+        doubt.map_or(Ok(()), |halt| Err(Refusal::Halted(halt)))
+    }
+
+    /// True on disk afterwards: no intent but a withdrawal's is granted until the order is lifted.
+    pub(super) fn sending(&mut self, actor: &Actor, stop: Option<String>) -> Decided {
+        let key = keys::STOP_ORDER.to_vec();
+        let what = if let Some(reason) = stop {
+            let order = StopOrder {
+                by: actor.who.clone(),
+                reason,
+                at: self.now,
+            };
+            self.put(key, &order, "stop order")?;
+            "stop-sending"
+        } else {
+            self.changes.push(Change::Remove { key });
+            "resume-sending"
+        };
+        Ok((super::header(actor, what, None), Answer::Done))
     }
 
     /// Invariant 1: an approval of exactly this content and draft, with scope `public`, in force.

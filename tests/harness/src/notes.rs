@@ -94,6 +94,10 @@ impl Domain for Notes {
         Ok(named.into_iter().collect())
     }
 
+    fn carries(_: &[u8]) -> Option<BlobHash> {
+        None
+    }
+
     fn decide(&mut self, act: Note, _: &View<'_>, stamp: Stamp) -> Result<Decision<Stamp>, No> {
         let put = |key: String, value: Vec<u8>| Change::Put {
             key: key.into_bytes(),

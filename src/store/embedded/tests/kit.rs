@@ -63,6 +63,11 @@ impl Domain for Pairs {
         Ok(named)
     }
 
+    /// A key of 64 hexadecimal digits carries the bytes of that hash.
+    fn carries(key: &[u8]) -> Option<BlobHash> {
+        hash_in(key)
+    }
+
     fn decide(&mut self, act: Act, view: &View<'_>, stamp: Stamp) -> Result<Decision<Stamp>, No> {
         let change = match act {
             Act::Put(_, key, value) => Change::Put {

@@ -1,8 +1,10 @@
 //! What the store claims, over a domain of plain keys and values.
 
 mod audit;
+mod backing;
 mod bases;
 mod blobs;
+mod checking;
 mod collecting;
 mod crash;
 mod damage;

@@ -87,9 +87,12 @@ pub fn row(effort: &Effort) -> Result<Row, String> {
                 let folder = life.office.folder.clone();
                 drop(life);
                 drop(std::fs::remove_dir_all(folder));
-                sum.lock()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner)
-                    .add(found);
+                let mut sum = sum
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner);
+                sum.add(found);
+                let (kills, broken) = (sum.kills, sum.broken.len());
+                eprintln!("kills: {kills} of {}, {broken} broken", effort.count);
             }
         };
         tokio::try_join!(one(), one())

@@ -11,6 +11,7 @@ pub mod aimed;
 pub mod dice;
 pub mod errors;
 pub mod image;
+pub mod images;
 pub mod judge;
 pub mod kills;
 pub mod notes;

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lubu::store::embedded::{
-    BlobHash, Change, Class, Decision, Domain, Header, ReadBlob, Stamp, Unnamed, View,
+    BlobHash, Change, Class, Decision, Domain, Header, MAX_VALUE, ReadBlob, Stamp, Unnamed, View,
 };
 
 use crate::dice::Dice;
@@ -50,12 +50,12 @@ impl Note {
         self.n % 11 == 7
     }
 
-    /// What it writes: mostly small, now and then several pages, rarely more than a segment holds.
+    /// What it writes: mostly small, now and then several pages, rarely as much as a value may be.
     fn value(self) -> Vec<u8> {
         let mut dice = self.dice();
         dice.roll();
         let len = match dice.below(100) {
-            0 => dice.between(60_000, 200_000),
+            0 => dice.between(40_000, MAX_VALUE as u64),
             1..=8 => dice.between(4_000, 30_000),
             _ => dice.between(1, 2_500),
         };

@@ -2,7 +2,7 @@
 
 use lubu::ids::ItemId;
 use lubu::model::delivery::PublicState;
-use lubu_channels::{Clock, Fate};
+use lubu_channels::Fate;
 
 use crate::house::{House, Wired};
 use crate::scripted::{Does, Scripted};

@@ -53,8 +53,8 @@ impl Timeline {
         let read = i64::try_from(self.rows.len()).unwrap_or(i64::MAX);
         let all = self.total.is_some_and(|total| read >= total);
         let newer = self.rows.iter().filter(|row| row.id > baseline).count();
-        let reaches_back = bug(Bug::B8) || self.rows.iter().any(|row| row.id <= baseline);
-        newer < ROWS as usize && (all || reaches_back)
+        let reaches_back = self.rows.iter().any(|row| row.id <= baseline);
+        bug(Bug::B8) || newer < ROWS as usize && (all || reaches_back)
     }
 }
 

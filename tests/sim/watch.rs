@@ -320,7 +320,14 @@ impl Known {
                     .filter(|((of, _), live)| of == item && !**live)
                     .map(|(place, _)| place.clone())
                     .collect();
-                for place in denied {
+                // So does who signs again what is known to have failed: nothing of it is there.
+                let failed = self
+                    .states
+                    .iter()
+                    .filter(|((of, _), (_, state))| of == item && *state == PublicState::Failed)
+                    .map(|(place, _)| place.clone());
+                let ordered: Vec<Place> = denied.into_iter().chain(failed).collect();
+                for place in ordered {
                     self.calls.remove(&place);
                     self.absences.remove(&place);
                 }

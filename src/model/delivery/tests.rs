@@ -501,6 +501,9 @@ fn a_copy_whose_withdrawal_was_refused_can_be_left_in_place() {
         on_correction: OnCorrection::Leave,
         ..wanted(3)
     }));
+    // What was seen before the refusal may have changed since: it is looked at again.
+    assert_eq!(desk.state(), PublicState::InReview);
+    desk.saw(Verdict::Live(Match::Same));
     assert_eq!(desk.state(), PublicState::Published);
     assert_eq!(desk.d.copy.as_ref().map(|copy| copy.revision), Some(1));
 }

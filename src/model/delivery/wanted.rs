@@ -3,7 +3,7 @@
 //! Nothing new starts while an older outcome is awaited, and none while a step that may have made
 //! a public copy is in doubt: both are looked for first, and [`settle`] takes over after that.
 
-use lubu_channels::{Evidence, Goal, Progress, Timestamp, UpdateBy, Words};
+use lubu_channels::{Goal, Progress, Timestamp, UpdateBy, Words};
 
 use super::transition::{Legal, later};
 use super::{Delivery, Doubt, Hold, State, Wanted, WantedRevision, Why, person, unknown};
@@ -157,23 +157,8 @@ fn keep(d: &mut Delivery, why: Words, now: Timestamp, policy: &Policy) {
     let failed = matches!(d.state, State::Failed { .. });
     let going = d.is_going();
     let copy = d.copy.as_ref().map(|copy| copy.revision);
-    // An answer alone, that nobody has looked behind yet.
-    let answered = d
-        .copy
-        .as_ref()
-        .is_some_and(|copy| copy.evidence == Evidence::Status);
-    let differs = matches!(
-        d.state,
-        State::Held {
-            why: Hold::Differs(_),
-            ..
-        }
-    );
-    if !going && !differs && !answered && copy.is_some() && copy == d.sent() {
-        stays(d);
-        d.state = State::Live;
-    } else if !going && (copy.is_some() || d.shown && !failed) {
-        // A newer one was begun, or it was seen changed or not at all: a look says what is there.
+    if !going && (copy.is_some() || d.shown && !failed) {
+        // What was seen once may have been changed or taken down since: a look says what is there.
         stays(d);
         let settled = unknown::overwrites_until(d, policy);
         d.state = State::Review {

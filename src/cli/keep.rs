@@ -328,6 +328,15 @@ impl Release {
             print_json(&done)?;
         } else {
             println!("已放行 {} 条。", done.released);
+            if !done.left.is_empty() {
+                println!(
+                    "以下没有放行：核对不出平台上有没有，成批放行可能重复公开。请到平台上看过，再逐条"
+                );
+                println!("lubu confirm（已在平台上）或 lubu retry（确认没有）：");
+                for id in &done.left {
+                    println!("  {id}");
+                }
+            }
             println!("lubu status  看它们到哪里了");
         }
         Ok(ExitCode::SUCCESS)

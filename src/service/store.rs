@@ -43,6 +43,8 @@ pub struct Released {
     pub released: u64,
     /// Those that moved on meanwhile.
     pub passed: u64,
+    /// Those that no look could tell of: they may be public already, and are decided one by one.
+    pub left: Vec<String>,
 }
 
 impl Service {
@@ -109,14 +111,20 @@ impl Service {
         self.store_view().await
     }
 
-    /// Lets everything go on that was held because the store was restored.
+    /// Lets go on what was held because the store was restored and was found absent, or is to go. What no look could tell
+    /// of stays held: sent in bulk it could be public a second time.
     pub async fn release_held(&self, by: &str, from: &'static str) -> Done<Released> {
         let by = named(by)?;
         if !self.store.standing().adopted {
             return Err(Trouble::Store(StoreError::Refused(Refusal::NotAdopted)));
         }
         let mut done = Released::default();
+        let names = self.view_names();
         for delivery in self.restored().await? {
+            if !is_told(&delivery) {
+                done.left.push(names.delivery(&delivery, "").id);
+                continue;
+            }
             let act = Act::Decide {
                 actor: Actor::new(&by, from),
                 id: delivery.id,
@@ -146,6 +154,12 @@ impl Service {
         }
         Ok(self.store.backup(to).await?)
     }
+}
+
+/// Whether a look said what is there, or nothing new would be shown.
+fn is_told(delivery: &Delivery) -> bool {
+    let looked = delivery.look_since_restored();
+    delivery.withdrawing() || looked.is_some_and(|look| look.outcome != Outcome::CannotTell)
 }
 
 fn named(by: &str) -> Done<String> {

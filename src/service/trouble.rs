@@ -63,6 +63,7 @@ impl Trouble {
                 | Refusal::NotAdopted
                 | Refusal::AdoptedAlready
                 | Refusal::NotGone(_)
+                | Refusal::TooEarly { .. }
                 | Refusal::Ran => ("conflict", 409),
                 Refusal::NotApproved
                 | Refusal::OtherContent

@@ -229,6 +229,10 @@ pub enum Refusal {
     NeedsAnother {
         by: String,
     },
+    /// Nobody can say yet that it is not there: what was sent may still arrive.
+    TooEarly {
+        until: Timestamp,
+    },
     /// This period has run.
     Ran,
     /// A record cannot be read; the state must be rebuilt.
@@ -300,20 +304,12 @@ impl Refusal {
             ),
             Self::Paused => Words::new("渠道已暂停", "the channel is paused"),
             Self::Halted(halt) => halt.words(),
-            Self::QuotaUsed { name, until } => Words::new(
-                format!(
-                    "平台配额 {name} 已用完，{} 恢复",
-                    until.format("%Y-%m-%d %H:%M UTC")
-                ),
-                format!(
-                    "the quota {name} is used up until {}",
-                    until.format("%Y-%m-%d %H:%M UTC")
-                ),
-            ),
+            Self::QuotaUsed { name, until } => quota_used(name, until),
             Self::NeedsAnother { by } => Words::new(
                 format!("{by} 已核实平台上没有；再次发送须由另一人决定"),
                 format!("{by} said that it is not there; another person must order the next send"),
             ),
+            Self::TooEarly { until } => too_early(until),
             Self::Ran => Words::new("本期已经执行过", "this period has run already"),
             Self::NotAdopted => Words::new(
                 "数据目录是恢复或复制来的，尚未接管，暂不发送；请运行 lubu adopt",
@@ -336,4 +332,20 @@ impl Refusal {
             ),
         }
     }
+}
+
+fn quota_used(name: &str, until: &Timestamp) -> Words {
+    let when = until.format("%Y-%m-%d %H:%M UTC");
+    Words::new(
+        format!("平台配额 {name} 已用完，{when} 恢复"),
+        format!("the quota {name} is used up until {when}"),
+    )
+}
+
+fn too_early(until: &Timestamp) -> Words {
+    let when = until.format("%Y-%m-%d %H:%M:%S UTC");
+    Words::new(
+        format!("已发出的内容在 {when} 之前仍可能到达平台，此前看不到不等于没有；请到时再核实"),
+        format!("what was sent may still arrive until {when}; look again after that"),
+    )
 }

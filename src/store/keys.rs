@@ -84,6 +84,11 @@ pub fn drafts(id: ItemId, revision: u32, hash: &str) -> Vec<u8> {
     join(b'b', &[id.bytes(), &revision, hash.as_bytes()])
 }
 
+/// As the first records had it: by the hash alone.
+pub fn first_drafts(hash: &str) -> Vec<u8> {
+    join(b'b', &[hash.as_bytes()])
+}
+
 /// Whether a key begins with this item, after its letter.
 pub fn is_under(item: ItemId, key: &[u8]) -> bool {
     let letter = key.first().is_some_and(|letter| b"iradb".contains(letter));
@@ -92,8 +97,10 @@ pub fn is_under(item: ItemId, key: &[u8]) -> bool {
 
 /// The hash in such a key.
 pub fn drafts_hash(key: &[u8]) -> Option<&str> {
-    let rest = key.strip_prefix(b"b")?.get(16 + 4..)?;
-    std::str::from_utf8(rest).ok()
+    const HASH: usize = 64;
+    let rest = key.strip_prefix(b"b")?;
+    let at = rest.len().checked_sub(HASH)?;
+    std::str::from_utf8(&rest[at..]).ok()
 }
 
 /// The last index number given in a year.

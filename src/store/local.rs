@@ -351,8 +351,12 @@ impl Store for Local {
         let hash = hash.to_owned();
         let blobs = self.inner.blobs().clone();
         self.read(move |reader| {
-            let key = keys::drafts(id, revision, &hash);
-            let Some(bytes) = get::<serde_bytes::ByteBuf>(reader, &key)? else {
+            let mut small: Option<serde_bytes::ByteBuf> =
+                get(reader, &keys::drafts(id, revision, &hash))?;
+            if small.is_none() {
+                small = get(reader, &keys::first_drafts(&hash))?;
+            }
+            let Some(bytes) = small else {
                 return bytes_of(&blobs, &hash);
             };
             let bytes = bytes.into_vec();

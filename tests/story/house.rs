@@ -66,6 +66,29 @@ pub struct House {
     made: u8,
 }
 
+/// What outlives a process.
+struct Left {
+    folder: TempDir,
+    wired: Vec<Wired>,
+    time: Arc<Steered>,
+    made: u8,
+}
+
+impl Left {
+    async fn start(self) -> House {
+        let (store, engine, numbers) = open(self.folder.path(), &self.time, &self.wired).await;
+        House {
+            folder: self.folder,
+            wired: self.wired,
+            time: self.time,
+            store,
+            engine,
+            numbers,
+            made: self.made,
+        }
+    }
+}
+
 impl House {
     pub async fn new(wired: Vec<Wired>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
@@ -89,63 +112,32 @@ impl House {
 
     /// The same, and this channel is no longer configured afterwards.
     pub async fn crash_without(self, world: &Arc<Mutex<World>>, name: &str) -> Self {
-        let Self {
-            folder,
-            mut wired,
-            time,
-            store,
-            engine,
-            made,
-            ..
-        } = self;
-        // Lanes are dropped with their steps; what the store has answered is all that is left.
-        engine.shared.stop.cancel();
-        store.close().await;
-        // The call under way dies with the process: what it brings can no longer be written.
-        world.lock().expect("unpoisoned").dead.cancel();
-        engine.stop(Duration::from_secs(20)).await;
-        drop(engine);
-        drop(store);
-        wired.retain(|one| one.name != name);
-        let (store, engine, numbers) = open(folder.path(), &time, &wired).await;
-        Self {
-            folder,
-            wired,
-            time,
-            store,
-            engine,
-            numbers,
-            made,
-        }
+        let mut left = self.die(world).await;
+        left.wired.retain(|one| one.name != name);
+        left.start().await
     }
 
     /// The same, and it starts again on a copy of its folder.
     pub async fn crash_and_copy(self, world: &Arc<Mutex<World>>) -> Self {
-        let Self {
-            folder,
-            wired,
-            time,
-            store,
-            engine,
-            made,
-            ..
-        } = self;
-        engine.shared.stop.cancel();
-        store.close().await;
-        world.lock().expect("unpoisoned").dead.cancel();
-        engine.stop(Duration::from_secs(20)).await;
-        drop((engine, store));
+        let mut left = self.die(world).await;
         let copy = tempfile::tempdir().expect("a folder");
-        copy_folder(&folder.path().join("data"), &copy.path().join("data"));
-        let (store, engine, numbers) = open(copy.path(), &time, &wired).await;
-        Self {
-            folder: copy,
-            wired,
-            time,
-            store,
-            engine,
-            numbers,
-            made,
+        copy_folder(&left.folder.path().join("data"), &copy.path().join("data"));
+        left.folder = copy;
+        left.start().await
+    }
+
+    async fn die(self, world: &Arc<Mutex<World>>) -> Left {
+        // Lanes are dropped with their steps; what the store has answered is all that is left.
+        self.engine.shared.stop.cancel();
+        self.store.close().await;
+        // The call under way dies with the process: what it brings can no longer be written.
+        world.lock().expect("unpoisoned").dead.cancel();
+        self.engine.stop(Duration::from_secs(20)).await;
+        Left {
+            folder: self.folder,
+            wired: self.wired,
+            time: self.time,
+            made: self.made,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lubu::model::delivery::{Event, PublicState};
+use lubu::model::scope::Scope;
 use lubu::store::act::Actor;
 use lubu::store::{Act, Refusal, StoreError};
 use lubu_channels::{Clock as _, Effect, Fate, Truth, Words};
@@ -143,8 +144,14 @@ async fn who_saw_that_it_is_absent_cannot_order_the_next_send() {
         id,
         event: Box::new(event),
     };
-    let absent = Event::SaidAbsent { by: "张".into() };
-    house.store.act(decide("张", absent)).await.expect("said");
+    let absent = || Event::SaidAbsent { by: "张".into() };
+    // Before the settle time what was sent may still arrive: nobody can say that it is not there.
+    let early = house.store.act(decide("张", absent())).await;
+    let Err(StoreError::Refused(Refusal::TooEarly { until })) = early else {
+        panic!("{early:?}");
+    };
+    house.time.set(until);
+    house.store.act(decide("张", absent())).await.expect("said");
     let again = Event::Retry { by: "张".into() };
     let refused = house
         .store
@@ -154,6 +161,14 @@ async fn who_saw_that_it_is_absent_cannot_order_the_next_send() {
     assert_eq!(
         refused,
         StoreError::Refused(Refusal::NeedsAnother { by: "张".into() })
+    );
+    // Signing again would order it as well.
+    let signed = house.sign(&revision, Scope::Public, "张", Vec::new()).await;
+    assert_eq!(
+        signed,
+        Err(StoreError::Refused(Refusal::NeedsAnother {
+            by: "张".into()
+        }))
     );
     let key_before = key(&house, item).await;
     let other = Event::Retry { by: "李".into() };

@@ -1,12 +1,15 @@
 //! Withdrawal wins (invariant 11), and corrections go by the channel's means.
 
+use std::sync::{Arc, Mutex};
+
+use lubu::ids::ItemId;
 use lubu::model::approval::OnCorrection;
 use lubu::model::delivery::PublicState;
 use lubu::model::scope::Scope;
 use lubu_channels::{Clock as _, Effect, Truth, UpdateBy, Words};
 
 use crate::house::{House, Wired};
-use crate::scripted::{Does, Scripted};
+use crate::scripted::{Does, Scripted, World};
 
 #[tokio::test]
 async fn a_published_item_is_taken_down_and_seen_gone() {
@@ -145,8 +148,8 @@ async fn a_copy_that_shall_stay_stays_with_the_reason() {
     assert_eq!(world.lock().expect("unpoisoned").calls, ["send"]);
 }
 
-#[tokio::test]
-async fn what_links_to_the_site_is_taken_down_before_the_site() {
+/// An item on the site and on Weibo, which links to it. Weibo will not answer the next call.
+async fn linked() -> (House, ItemId, [Arc<Mutex<World>>; 2]) {
     let (site, site_world) = Scripted::new(Effect::Idempotent, |_| {});
     let (weibo, weibo_world) = Scripted::new(Effect::Public, |_| {});
     let mut late = Wired::new("weibo", weibo);
@@ -155,35 +158,26 @@ async fn what_links_to_the_site_is_taken_down_before_the_site() {
     let (item, revision) = house.submit("进展").await;
     house.approve(&revision).await.expect("signed");
     house.until(item, "weibo", PublicState::Published).await;
-    // Weibo does not answer: the page waits for it, with a reason, and not for ever.
-    weibo_world
-        .lock()
-        .expect("unpoisoned")
-        .script
-        .push_back(Does::Waits);
+    let mut world = weibo_world.lock().expect("unpoisoned");
+    world.script.push_back(Does::Waits);
+    drop(world);
+    (house, item, [site_world, weibo_world])
+}
+
+#[tokio::test]
+async fn what_links_to_the_site_is_taken_down_before_the_site() {
+    let (house, item, [site, weibo]) = linked().await;
     house.withdraw(item).await;
-    let asked = || async { weibo_world.lock().expect("unpoisoned").calls.len() == 2 };
+    let asked = || async { weibo.lock().expect("unpoisoned").calls.len() == 2 };
     house.once("weibo is asked", asked).await;
-    assert_eq!(site_world.lock().expect("unpoisoned").calls, ["send"]);
-    weibo_world.lock().expect("unpoisoned").gate.cancel();
+    assert_eq!(site.lock().expect("unpoisoned").calls, ["send"]);
+    weibo.lock().expect("unpoisoned").gate.cancel();
     house.until(item, "site", PublicState::Withdrawn).await;
 }
 
 #[tokio::test]
 async fn a_channel_that_cannot_be_reached_keeps_the_site_public_for_a_minute_at_most() {
-    let (site, _) = Scripted::new(Effect::Idempotent, |_| {});
-    let (weibo, weibo_world) = Scripted::new(Effect::Public, |_| {});
-    let mut late = Wired::new("weibo", weibo);
-    late.after = vec!["site"];
-    let mut house = House::new(vec![Wired::new("site", site), late]).await;
-    let (item, revision) = house.submit("进展").await;
-    house.approve(&revision).await.expect("signed");
-    house.until(item, "weibo", PublicState::Published).await;
-    weibo_world
-        .lock()
-        .expect("unpoisoned")
-        .script
-        .push_back(Does::Waits);
+    let (house, item, _) = linked().await;
     house.withdraw(item).await;
     let waiting = house.delivery(item, "site").await;
     assert_eq!(

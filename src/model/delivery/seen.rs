@@ -11,7 +11,7 @@ use lubu_channels::{
 use super::log::decided;
 use super::transition::back_off;
 use super::{Delivery, Hold, State, Unknown, Wanted, wanted};
-use crate::model::attempt::{Outcome, Told};
+use crate::model::attempt::{Attempt, Outcome, Told};
 use crate::model::policy::Policy;
 
 /// What a finished step or a found one already proves. An answer that proves nothing changes
@@ -55,7 +55,7 @@ fn after_publish(d: &mut Delivery, seen: &Seen, now: Timestamp, policy: &Policy)
     match &seen.verdict {
         Verdict::Live(Match::Same | Match::Unread) => live(d, seen, now, policy),
         // The old copy shall stay, and the newer one did not come to replace it.
-        Verdict::Live(Match::Earlier) if is_kept(d) => d.state = State::Live,
+        Verdict::Live(Match::Earlier) if keeps_older(d, seen, now) => d.state = State::Live,
         Verdict::Live(Match::Earlier) | Verdict::Reviewing => wait(d, None, now, policy),
         Verdict::Live(Match::Differs) => {
             set_copy(d, seen, now);
@@ -89,12 +89,24 @@ fn after_publish(d: &mut Delivery, seen: &Seen, now: Timestamp, policy: &Policy)
     }
 }
 
-fn is_kept(d: &Delivery) -> bool {
-    let older = d
-        .copy
-        .as_ref()
-        .is_some_and(|copy| Some(copy.revision) < d.sent());
-    matches!(d.wanted, Wanted::Keep { .. }) && older
+/// Whether an older copy shall stay. One that nobody had seen before is the newest that was sent before.
+fn keeps_older(d: &mut Delivery, seen: &Seen, now: Timestamp) -> bool {
+    if !matches!(d.wanted, Wanted::Keep { .. }) {
+        return false;
+    }
+    let sent = d.sent();
+    if let Some(copy) = &d.copy {
+        return Some(copy.revision) < sent;
+    }
+    let before = |one: &&Attempt| one.outcome == Outcome::Done && Some(one.revision) < sent;
+    let Some(older) = d.log.iter().filter(before).map(|one| one.revision).max() else {
+        return false;
+    };
+    set_copy(d, seen, now);
+    if let Some(copy) = &mut d.copy {
+        copy.revision = older;
+    }
+    true
 }
 
 fn not_there(d: &mut Delivery, now: Timestamp, policy: &Policy) {

@@ -300,6 +300,21 @@ pub(super) fn next_look(
     };
 }
 
+impl Delivery {
+    /// Until when bytes of a call whose outcome is unknown can still make a public copy: before that
+    /// nobody can say that it is not there.
+    pub fn may_arrive_until(&self, policy: &Policy) -> Option<Timestamp> {
+        let doubles = |step: &Step| matches!(step.effect, Effect::Keyed { .. } | Effect::Public);
+        let awaited = match &self.state {
+            State::Unknown(unknown) if doubles(&unknown.step) => Some(unknown.ended),
+            _ => None,
+        };
+        let doubt = self.doubt.as_ref().filter(|doubt| doubt.may_double());
+        let ended = awaited.max(doubt.map(|doubt| doubt.ended));
+        ended.map(|ended| ended + policy.settle)
+    }
+}
+
 /// Until when a dead call's bytes can still overwrite what readers see.
 pub(super) fn overwrites_until(d: &Delivery, policy: &Policy) -> Option<Timestamp> {
     d.doubt.as_ref()?.overwrites_until(policy)

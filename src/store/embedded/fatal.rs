@@ -1,10 +1,13 @@
 //! The way out: once what is on disk is not known, the process ends, and restart is recovery.
 
 use std::fmt;
+use std::io;
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Weak};
 use std::thread;
+use std::time::Duration;
 
 use super::options::OnFatal;
 
@@ -55,6 +58,26 @@ pub(super) fn end_on_sled_panic(fatal: &Arc<Fatal>) {
     }));
 }
 
+/// Does the work, and says so when it takes too long. After a write that failed, sled can wait for ever
+/// for a turn that never comes; nobody else watches while the store opens or closes.
+pub(super) fn within<T>(
+    limit: Duration,
+    late: impl FnOnce() + Send + 'static,
+    work: impl FnOnce() -> T,
+) -> io::Result<T> {
+    let (done, wait) = channel::<()>();
+    thread::Builder::new()
+        .name("lubu-deadline".to_owned())
+        .spawn(move || {
+            if wait.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+                late();
+            }
+        })?;
+    let came = work();
+    drop(done);
+    Ok(came)
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
@@ -66,6 +89,18 @@ mod tests {
             .name(name.to_owned())
             .spawn(|| panic!("asked to"));
         assert!(thread.unwrap().join().is_err());
+    }
+
+    #[test]
+    fn work_that_never_ends_is_told_of_and_work_that_ends_is_not() {
+        let (told, hears) = channel();
+        // It ends only because somebody was told that it does not.
+        let late = move || told.send(()).unwrap();
+        within(Duration::ZERO, late, || hears.recv().unwrap()).unwrap();
+        let (told, hears) = channel::<()>();
+        let late = move || told.send(()).unwrap();
+        within(Duration::from_hours(1), late, || ()).unwrap();
+        assert!(hears.recv().is_err());
     }
 
     #[test]

@@ -4,10 +4,11 @@ use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use super::checkpoint::{self, Checkpoint};
 use super::disk::Disk;
-use super::fatal::Fatal;
+use super::fatal::{self, Fatal};
 use super::state::{Head, State};
 
 /// What the keeper is told.
@@ -63,6 +64,7 @@ pub(super) struct Keeper {
     pub(super) state: State,
     pub(super) marks: Arc<Marks>,
     pub(super) boot_id: String,
+    pub(super) stuck: Duration,
     pub(super) fatal: Arc<Fatal>,
 }
 
@@ -102,7 +104,10 @@ impl Keeper {
             head,
             boot_id: self.boot_id.clone(),
         };
-        if let Err(error) = self.state.flush() {
+        let fatal = Arc::clone(&self.fatal);
+        let late = move || fatal.raise("the state could not be flushed in time");
+        let flushed = fatal::within(self.stuck, late, || self.state.flush()).flatten();
+        if let Err(error) = flushed {
             drop(checkpoint::remove(&self.data, &self.disk));
             return self
                 .fatal

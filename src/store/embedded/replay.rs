@@ -4,10 +4,12 @@
 //! nothing, in segment 1. sled is filled in key order and in batches, and flushed once at the end.
 
 use std::io;
+use std::sync::Arc;
 
 use super::base::{self, BadBase, Base, BaseHead};
 use super::checkpoint::{self, Checkpoint};
 use super::error::OpenError;
+use super::fatal;
 use super::frame::{Chain, Entry};
 use super::options::{Options, Progress};
 use super::recover::{Opening, Rebuilt, remove_tree};
@@ -93,7 +95,11 @@ impl Opening<'_> {
         };
         self.opened.rebuilt = reason;
         let folder = state::folder(self.data());
-        state.flush().map_err(OpenError::io(&folder))?;
+        let end_process = Arc::clone(&self.options.on_fatal);
+        let late = move || end_process("the state could not be flushed in time");
+        fatal::within(self.options.stuck, late, || state.flush())
+            .flatten()
+            .map_err(OpenError::io(&folder))?;
         let Position { sequence, chain } = end.position;
         let head = Head {
             store: self.ground.store,

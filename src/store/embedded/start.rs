@@ -49,6 +49,7 @@ pub(super) fn start<D: Domain>(
         state: found.state.clone(),
         marks: Arc::clone(&marks),
         boot_id: found.boot_id,
+        stuck: options.stuck,
         fatal: Arc::clone(&fatal),
     }
     .start()?;

@@ -38,7 +38,7 @@ impl Desk<'_> {
                     on_correction: choice.map_or(policy.on_correction, |(_, choice)| *choice),
                     schedule: item.schedule.clone(),
                 };
-                deliveries.push(self.route(&item, wanted, policy)?);
+                deliveries.push(self.route(&item, wanted, policy, &approval.by)?);
             }
             deliveries.extend(self.unrouted(&item, &approval)?);
             item.approved = Some(approval.revision);
@@ -93,6 +93,7 @@ impl Desk<'_> {
         item: &Item,
         wanted: WantedRevision,
         policy: &Policy,
+        by: &str,
     ) -> Result<Delivery, Refusal> {
         let id = DeliveryId {
             item: item.id,
@@ -112,6 +113,10 @@ impl Desk<'_> {
             };
             return Ok(Delivery::new(id, Wanted::Revision(wanted), state, self.now));
         };
+        // Signing again orders the next send as a retry does.
+        if before.said_absent.as_deref() == Some(by) {
+            return Err(Refusal::NeedsAnother { by: by.to_owned() });
+        }
         let event = Event::Approved(wanted);
         transition(before, event, self.now, policy, 0.5).map_err(Refusal::Illegal)
     }

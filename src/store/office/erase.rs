@@ -3,6 +3,7 @@
 use super::intake::Key;
 use super::{Decided, Desk, header};
 use crate::ids::{DeliveryId, ItemId};
+use crate::model::approval::Approval;
 use crate::model::delivery::{Delivery, State};
 use crate::store::act::{Actor, Answer, Refusal};
 use crate::store::embedded::{Change, record};
@@ -32,11 +33,17 @@ impl Desk<'_> {
                 return Err(Refusal::NotGone(delivery.id));
             }
         }
+        let mut first = Vec::new();
+        for number in 1..=item.latest {
+            let approval: Option<Approval> = self.get(&keys::approval(id, number), "approval")?;
+            first.extend(approval.map(|approval| keys::first_drafts(&approval.drafts)));
+        }
         let keys: Vec<Vec<u8>> = self
             .view
             .scan_prefix(b"")
-            .filter(|(key, value)| belongs(id, key, value))
-            .map(|(key, _)| key.to_vec())
+            .map(|(key, value)| (key.to_vec(), value))
+            .filter(|(key, value)| belongs(id, key, value) || first.contains(key))
+            .map(|(key, _)| key)
             .collect();
         let removals = keys.into_iter().map(|key| Change::Remove { key });
         self.changes.extend(removals);

@@ -212,6 +212,11 @@ impl Desk<'_> {
         }
         let rules = self.rules;
         let policy = policy_or_retired(rules, id.channel);
+        if let (Event::SaidAbsent { .. }, Some(until)) = (&event, before.may_arrive_until(&policy))
+            && until > self.now
+        {
+            return Err(Refusal::TooEarly { until });
+        }
         let what = event.name();
         let after = self.step(before, event, &policy, 0.5)?;
         self.put_delivery(&after)?;

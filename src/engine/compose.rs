@@ -39,9 +39,11 @@ async fn draft(bench: &Bench, delivery: &Delivery, now: &JobNow) -> Result<Arc<D
     let shared = &bench.shared;
     let store = shared.store.as_ref();
     let drafts = shared.shelf.get(store, delivery.id.item, now).await?;
-    let draft = drafts.and_then(|drafts| drafts.get(bench.policy.number).cloned());
-    match draft {
-        Some(draft) if draft.hash() == now.draft => Ok(draft),
+    let signed = drafts
+        .as_deref()
+        .and_then(|drafts| drafts.get(bench.policy.number));
+    match signed {
+        Some(signed) if signed.hash == now.draft => Ok(Arc::clone(&signed.draft)),
         Some(_) | None => Err(Stumble::NoDraft),
     }
 }

@@ -13,14 +13,21 @@ use crate::store::{Store, StoreError, Stored};
 
 /// Every channel's draft of one approval: the bytes that are sent.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Drafts(BTreeMap<ChannelNo, Arc<Draft>>);
+pub struct Drafts(BTreeMap<ChannelNo, Hashed>);
+
+/// A draft, and the hash of exactly these bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Hashed {
+    pub draft: Arc<Draft>,
+    pub hash: String,
+}
 
 impl Serialize for Drafts {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let plain: BTreeMap<ChannelNo, &Draft> = self
             .0
             .iter()
-            .map(|(no, draft)| (*no, draft.as_ref()))
+            .map(|(no, one)| (*no, one.draft.as_ref()))
             .collect();
         plain.serialize(to)
     }
@@ -34,20 +41,20 @@ impl<'de> Deserialize<'de> for Drafts {
 
 impl Drafts {
     pub fn new(drafts: impl IntoIterator<Item = (ChannelNo, Draft)>) -> Self {
-        Self(
-            drafts
-                .into_iter()
-                .map(|(no, draft)| (no, Arc::new(draft)))
-                .collect(),
-        )
+        let hashed = |draft: Draft| Hashed {
+            hash: draft.hash(),
+            draft: Arc::new(draft),
+        };
+        let drafts = drafts.into_iter();
+        Self(drafts.map(|(no, draft)| (no, hashed(draft))).collect())
     }
 
-    pub fn get(&self, channel: ChannelNo) -> Option<&Arc<Draft>> {
+    pub fn get(&self, channel: ChannelNo) -> Option<&Hashed> {
         self.0.get(&channel)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (ChannelNo, &Arc<Draft>)> {
-        self.0.iter().map(|(no, draft)| (*no, draft))
+    pub fn iter(&self) -> impl Iterator<Item = (ChannelNo, &Hashed)> {
+        self.0.iter().map(|(no, one)| (*no, one))
     }
 
     fn weight(&self) -> usize {
@@ -55,7 +62,7 @@ impl Drafts {
             let media: usize = draft.media.iter().map(|media| media.bytes.len()).sum();
             draft.content.len() + draft.preview.len() + media
         };
-        self.0.values().map(|draft| one(draft)).sum()
+        self.0.values().map(|hashed| one(&hashed.draft)).sum()
     }
 }
 
@@ -112,15 +119,24 @@ fn unreadable(error: impl std::fmt::Display) -> StoreError {
 /// Keeps drafts in use, up to a weight, so that four lanes and many steps read one blob once.
 ///
 /// Lanes serve the oldest approval first. So under a backlog it is the newest that is not kept: to
-/// let go of the oldest would mean that every one of them is read again.
+/// let go of the oldest would mean that every one of them is read again. What finds no room lies beside it as it was
+/// packed, a tenth of the weight, until it is asked for.
 #[derive(Debug)]
 pub struct Shelf {
     kept: Mutex<Kept>,
-    most_bytes: usize,
+    most: Most,
+}
+
+/// What the shelf may hold, in bytes.
+#[derive(Debug, Clone, Copy)]
+struct Most {
+    open: usize,
+    packed: usize,
 }
 
 #[derive(Debug, Default)]
 struct Kept {
+    packed: Beside,
     by_hash: HashMap<String, Place>,
     /// By age; a name whose place is gone is passed over.
     order: VecDeque<String>,
@@ -148,8 +164,48 @@ impl Default for Shelf {
     fn default() -> Self {
         Self {
             kept: Mutex::default(),
-            most_bytes: 8 << 20,
+            most: Most {
+                open: 8 << 20,
+                packed: 12 << 20,
+            },
         }
+    }
+}
+
+/// Packed drafts, the oldest first.
+#[derive(Debug, Default)]
+struct Beside {
+    by_hash: HashMap<String, (Vec<u8>, u64)>,
+    order: VecDeque<String>,
+    weight: usize,
+}
+
+impl Beside {
+    /// Where there is no room, only what nobody has asked for in a long time makes some.
+    fn put(&mut self, hash: String, bytes: Vec<u8>, now: u64, most: usize) {
+        while self.weight + bytes.len() > most {
+            let Some(oldest) = self.order.pop_front() else {
+                return;
+            };
+            let since = self.by_hash.get(&oldest).map(|(_, since)| *since);
+            if since.is_some_and(|since| now - since <= FORGOTTEN) {
+                self.order.push_front(oldest);
+                return;
+            }
+            self.take(&oldest);
+        }
+        self.weight += bytes.len();
+        self.order.push_back(hash.clone());
+        self.by_hash.insert(hash, (bytes, now));
+        if self.order.len() > 2 * self.by_hash.len() + 64 {
+            self.order.retain(|name| self.by_hash.contains_key(name));
+        }
+    }
+
+    fn take(&mut self, hash: &str) -> Option<Vec<u8>> {
+        let (bytes, _) = self.by_hash.remove(hash)?;
+        self.weight -= bytes.len();
+        Some(bytes)
     }
 }
 
@@ -164,7 +220,16 @@ impl Shelf {
         } else {
             (store.put_blob(packed).await?, None)
         };
-        self.keep(hash.clone(), Arc::new(drafts));
+        let drafts = Arc::new(drafts);
+        let mut kept = self.lock();
+        if !kept.put(hash.clone(), drafts, self.most.open)
+            && let Some(packed) = &inline
+        {
+            let now = kept.ticks;
+            let packed = packed.clone();
+            kept.packed.put(hash.clone(), packed, now, self.most.packed);
+        }
+        drop(kept);
         Ok(Packed { hash, inline })
     }
 
@@ -176,23 +241,34 @@ impl Shelf {
         job: &JobNow,
     ) -> Stored<Option<Arc<Drafts>>> {
         let hash = job.blob.as_str();
-        if let Some(kept) = self.lock().find(hash) {
-            return Ok(Some(kept));
+        let beside = {
+            let mut kept = self.lock();
+            if let Some(found) = kept.find(hash) {
+                return Ok(Some(found));
+            }
+            kept.packed.take(hash)
+        };
+        if let Some(bytes) = beside {
+            let drafts = Arc::new(unpack(&bytes)?);
+            let mut kept = self.lock();
+            if !kept.put(hash.to_owned(), Arc::clone(&drafts), self.most.open) {
+                let now = kept.ticks;
+                kept.packed
+                    .put(hash.to_owned(), bytes, now, self.most.packed);
+            }
+            return Ok(Some(drafts));
         }
         let Some(bytes) = store.drafts(item, job.revision, hash).await? else {
             return Ok(None);
         };
         let drafts = Arc::new(unpack(&bytes)?);
-        self.keep(hash.to_owned(), Arc::clone(&drafts));
+        self.lock()
+            .put(hash.to_owned(), Arc::clone(&drafts), self.most.open);
         Ok(Some(drafts))
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn keep(&self, hash: String, drafts: Arc<Drafts>) {
-        self.lock().put(hash, drafts, self.most_bytes);
     }
 }
 
@@ -210,15 +286,16 @@ impl Kept {
         Some(Arc::clone(&place.drafts))
     }
 
-    fn put(&mut self, hash: String, drafts: Arc<Drafts>, most: usize) {
+    /// Whether it is there now.
+    fn put(&mut self, hash: String, drafts: Arc<Drafts>, most: usize) -> bool {
         self.ticks += 1;
         if self.by_hash.contains_key(&hash) {
-            return;
+            return true;
         }
         let weight = drafts.weight();
         while self.weight + weight > most {
             let Some(victim) = self.victim() else {
-                return;
+                return false;
             };
             if let Some(gone) = self.by_hash.remove(&victim) {
                 self.weight -= gone.weight;
@@ -236,6 +313,7 @@ impl Kept {
         }
         self.order.push_back(hash.clone());
         self.by_hash.insert(hash, place);
+        true
     }
 
     /// What may go for something newer: what every channel has had, then what nobody asks for.
@@ -310,6 +388,21 @@ mod tests {
         assert!(kept.find("00").is_some() && kept.find("02").is_some());
         assert!(kept.find("01").is_none());
         assert_eq!(kept.weight, 400);
+    }
+
+    #[test]
+    fn packed_drafts_make_room_only_once_nobody_asks_for_them() {
+        let mut beside = Beside::default();
+        for (at, name) in ["00", "01", "02"].into_iter().enumerate() {
+            beside.put(name.to_owned(), vec![7; 100], at as u64, 200);
+        }
+        assert!(beside.by_hash.contains_key("01") && !beside.by_hash.contains_key("02"));
+        beside.put("03".to_owned(), vec![7; 100], 1 + FORGOTTEN, 200);
+        assert!(!beside.by_hash.contains_key("00") && beside.by_hash.contains_key("03"));
+        assert_eq!(
+            (beside.take("01").map(|one| one.len()), beside.weight),
+            (Some(100), 100)
+        );
     }
 
     #[test]

@@ -61,14 +61,10 @@ impl Service {
             }
             Scope::Intranet | Scope::Restricted | Scope::Withheld => Vec::new(),
         };
-        let routed = drafts
-            .iter()
-            .map(|(no, draft)| (*no, draft.hash()))
-            .collect();
-        let packed = self
-            .shelf()
-            .put(self.store.as_ref(), Drafts::new(drafts))
-            .await?;
+        let drafts = Drafts::new(drafts);
+        let routed = drafts.iter().map(|(no, one)| (no, one.hash.clone()));
+        let routed = routed.collect();
+        let packed = self.shelf().put(self.store.as_ref(), drafts).await?;
         let mut choices = Vec::new();
         for (name, choice) in &approve.choices {
             choices.push((self.number(name)?, *choice));

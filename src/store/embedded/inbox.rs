@@ -136,11 +136,6 @@ impl<D: Domain> Inbox<D> {
         }
     }
 
-    /// Whether nothing waits just now.
-    pub(super) fn is_empty(&self) -> bool {
-        self.lock().by_class.iter().all(VecDeque::is_empty)
-    }
-
     /// Nothing more is taken in; what waits is still done.
     pub(super) fn close(&self) {
         self.lock().open = false;

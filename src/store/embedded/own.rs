@@ -108,7 +108,7 @@ impl From<Header> for Note {
 }
 
 impl<D: Domain> Writer<D> {
-    /// Nobody hears of it before its frame is synced and applied.
+    /// The state has caught up. Nobody hears of it before its frame is synced and applied.
     pub(super) fn own(&mut self, own: Own) -> Result<(), End> {
         match own {
             Own::Cut(told) => {

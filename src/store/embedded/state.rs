@@ -45,7 +45,23 @@ pub(super) struct Head {
     pub(super) chain: Chain,
 }
 
-type Pending = BTreeMap<sled::IVec, Option<sled::IVec>>;
+/// What waits for sled.
+#[derive(Default)]
+struct Pending {
+    changes: BTreeMap<sled::IVec, Option<sled::IVec>>,
+    /// Put into it since it was last emptied: no less than what it holds.
+    bytes: usize,
+}
+
+/// How much waits for sled.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiting {
+    pub(super) changes: usize,
+    pub(super) bytes: usize,
+}
+
+/// Changes that sled gets in one batch: while it takes one, nobody can read from it.
+const BATCH: usize = 256;
 /// What a scan yields, from both.
 pub(super) type Pairs = Layers<std::vec::IntoIter<Changed>, Way>;
 
@@ -151,13 +167,10 @@ impl State {
         changes: impl Iterator<Item = (&'a [u8], Option<&'a sled::IVec>)>,
         head: &Head,
     ) -> Result<(), StateError> {
-        let mut batch = sled::Batch::default();
-        for (key, value) in changes {
-            match value {
-                Some(value) => batch.insert(key, value.clone()),
-                None => batch.remove(key),
-            }
-        }
+        self.end_batch(batch_of(changes), head)
+    }
+
+    fn end_batch(&self, mut batch: sled::Batch, head: &Head) -> Result<(), StateError> {
         let head = record::encode(head).map_err(|error| StateError::Corrupt(error.to_string()))?;
         batch.insert(HEAD, head);
         self.db.apply_batch(batch).map_err(sort)
@@ -165,23 +178,37 @@ impl State {
 
     /// Changes that every read sees from now on, and that sled gets later.
     pub(super) fn defer(&self, changes: impl Iterator<Item = Changed>) {
-        self.write_pending().extend(changes);
+        let mut pending = self.write_pending();
+        for (key, value) in changes {
+            pending.bytes += key.len() + value.as_ref().map_or(0, |value| value.len());
+            pending.changes.insert(key, value);
+        }
     }
 
-    pub(super) fn pending(&self) -> usize {
-        self.read_pending().len()
+    pub(super) fn pending(&self) -> Waiting {
+        let pending = self.read_pending();
+        Waiting {
+            changes: pending.changes.len(),
+            bytes: pending.bytes,
+        }
     }
 
-    /// sled gets all that was deferred, with `head`.
+    /// sled gets all that was deferred, with `head` in the last batch. A death between two of them leaves the
+    /// old head over some newer records: the next start writes the rest, and these once more.
     pub(super) fn catch_up(&self, head: &Head) -> Result<(), StateError> {
         let pending = self.read_pending();
-        let changes = pending.iter();
-        self.apply(
-            changes.map(|(key, value)| (key.as_ref(), value.as_ref())),
-            head,
-        )?;
+        let mut left = pending.changes.iter().peekable();
+        loop {
+            let batch = left.by_ref().take(BATCH);
+            let batch = batch_of(batch.map(|(key, value)| (key.as_ref(), value.as_ref())));
+            if left.peek().is_none() {
+                self.end_batch(batch, head)?;
+                break;
+            }
+            self.db.apply_batch(batch).map_err(sort)?;
+        }
         drop(pending);
-        self.write_pending().clear();
+        *self.write_pending() = Pending::default();
         Ok(())
     }
 
@@ -204,7 +231,7 @@ impl State {
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Value>, ReadError> {
-        if let Some(change) = self.read_pending().get(key) {
+        if let Some(change) = self.read_pending().changes.get(key) {
             return Ok(change.clone().map(Value::new));
         }
         let found = self
@@ -234,6 +261,7 @@ impl State {
     pub(super) fn range(&self, from: Bound<&[u8]>, to: Bound<&[u8]>, order: Order) -> Pairs {
         let mut deferred: Vec<Changed> = self
             .read_pending()
+            .changes
             .range::<[u8], _>((from, to))
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect();
@@ -253,6 +281,17 @@ impl State {
         self.db.flush()?;
         self.disk.sync(&self.file)
     }
+}
+
+fn batch_of<'a>(changes: impl Iterator<Item = (&'a [u8], Option<&'a sled::IVec>)>) -> sled::Batch {
+    let mut batch = sled::Batch::default();
+    for (key, value) in changes {
+        match value {
+            Some(value) => batch.insert(key, value.clone()),
+            None => batch.remove(key),
+        }
+    }
+    batch
 }
 
 /// The first key above every key with this prefix; `None` where there is no such key.

@@ -219,8 +219,13 @@ impl<D: Domain> Store<D> {
         &self.inner.blobs
     }
 
-    /// Makes a checkpoint now and waits for it.
+    /// Makes a checkpoint of everything answered so far and waits for it.
     pub fn checkpoint_blocking(&self) {
+        let (told, answer) = oneshot::channel();
+        if self.inner.inbox.put_own(Own::Cut(told)).is_ok() {
+            // The state has caught up, or the writer is gone and there is no more to catch up with.
+            let _ = answer.blocking_recv();
+        }
         let (done, wait) = channel();
         if self.inner.keeper.send(Work::Checkpoint(Some(done))).is_ok() {
             // Nothing is ever sent: the keeper drops its end.

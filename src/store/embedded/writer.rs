@@ -1,6 +1,8 @@
 //! The one thread that changes anything: take, decide, write, sync, show, answer.
 //!
-//! sled gets what is shown at once when nothing waits, else with the next groups.
+//! sled gets what is shown as soon as no act comes for a moment, else with that of the groups after it. And where
+//! many acts came at once, more are about to: the next group is waited for a moment, since each costs a sync and
+//! a dozen wake-ups, whatever is in it.
 //!
 //! The order of these steps is the recovery story. A death before the sync leaves a frame that is whole or not
 //! there; after it, one that the next start applies. Nobody hears of an act before its
@@ -35,8 +37,15 @@ use super::room::{Ballast, Room};
 use super::state::{Head, State};
 use super::view::{Overlay, View};
 
-/// Changes that may wait for sled while acts wait for the writer: a few milliseconds of sled's time.
-const DEFERRED: usize = 512;
+/// Changes, or bytes of them, that may wait for sled while acts come.
+const DEFERRED: usize = 4_096;
+const DEFERRED_BYTES: usize = 8 << 20;
+/// No act came for so long: sled gets what waits for it.
+const PAUSE: Duration = Duration::from_millis(3);
+/// So many acts in one group mean that many are under way.
+const MANY: usize = 8;
+/// A part of what a sync takes; the acts that come meanwhile share the next one.
+const GATHER: Duration = Duration::from_micros(300);
 
 /// What the outside may read while the writer runs.
 #[derive(Debug, Default)]
@@ -99,8 +108,9 @@ pub(super) struct Writer<D: Domain> {
     /// The group in the making, and its changes; kept for their memory.
     group: Group,
     overlay: Overlay,
-    /// The last entry that reads see; sled may be behind it.
+    /// The last entry that reads see, and the last one that sled has.
     shown: Head,
+    applied: u64,
     /// Journal bytes since a checkpoint was last asked for.
     unflushed: u64,
 }
@@ -145,6 +155,7 @@ impl<D: Domain> Writer<D> {
             salts,
             group: Group::new(),
             overlay: Overlay::default(),
+            applied: shown.sequence,
             shown,
             unflushed: 0,
         })
@@ -169,11 +180,22 @@ impl<D: Domain> Writer<D> {
 
     fn turns(&mut self) -> Result<(), End> {
         loop {
-            match self.ties.inbox.take(MAX_ACTS, self.quiet) {
-                Taken::Jobs(jobs) => self.turn(jobs)?,
-                Taken::Own(own) => self.own(own)?,
+            let behind = self.is_behind();
+            let wait = if behind { PAUSE } else { self.quiet };
+            match self.ties.inbox.take(MAX_ACTS, wait) {
+                Taken::Jobs(jobs) => {
+                    let acts = self.turn(jobs)?;
+                    if acts >= MANY {
+                        gather();
+                    }
+                }
+                Taken::Own(own) => {
+                    self.apply()?;
+                    self.own(own)?;
+                }
+                Taken::Quiet if behind => self.apply()?,
                 Taken::Quiet => self.ask_checkpoint(),
-                Taken::Closed => return Ok(()),
+                Taken::Closed => return self.apply(),
             }
             if self.ties.fatal.is_dead() {
                 self.ties.inbox.abandon();
@@ -222,7 +244,8 @@ impl<D: Domain> Writer<D> {
         Ok(Ok(stamp))
     }
 
-    fn turn(&mut self, jobs: Vec<Job<D>>) -> Result<(), End> {
+    /// How many acts were decided.
+    fn turn(&mut self, jobs: Vec<Job<D>>) -> Result<usize, End> {
         let room = self.look()?;
         self.group
             .restart(self.journal.next(), self.journal.position().chain);
@@ -236,13 +259,14 @@ impl<D: Domain> Writer<D> {
             self.show();
         }
         let waiting = self.state.pending();
-        if waiting > 0 && (waiting >= DEFERRED || self.ties.inbox.is_empty()) {
+        if waiting.changes >= DEFERRED || waiting.bytes >= DEFERRED_BYTES {
             self.apply()?;
         }
+        let acts = turn.decided.len();
         self.ties.post.deliver(turn.decided);
         self.disk.step(Step::Answered);
         self.house_keep();
-        Ok(())
+        Ok(acts)
     }
 
     fn look(&mut self) -> Result<Room, End> {
@@ -403,11 +427,19 @@ impl<D: Domain> Writer<D> {
         self.ties.gauges.sequence.store(sequence, Ordering::Release);
     }
 
+    fn is_behind(&self) -> bool {
+        self.applied < self.shown.sequence
+    }
+
     /// Into sled, with what the groups before left for it.
     fn apply(&mut self) -> Result<(), End> {
+        if !self.is_behind() {
+            return Ok(());
+        }
         if let Err(error) = self.state.catch_up(&self.shown) {
             return Err(self.distrust(&format!("{error:?}")));
         }
+        self.applied = self.shown.sequence;
         self.disk.step(Step::Applied);
         self.ties.marks.set_applied(self.shown);
         Ok(())
@@ -427,4 +459,9 @@ impl<D: Domain> Writer<D> {
             self.ask_checkpoint();
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the writer's own pace")]
+fn gather() {
+    std::thread::sleep(GATHER);
 }

@@ -44,6 +44,17 @@ pub struct Counts {
     pub left: u64,
 }
 
+impl Counts {
+    pub fn add(&mut self, other: &Self) {
+        self.looked += other.looked;
+        self.well += other.well;
+        self.found += other.found;
+        self.cleared += other.cleared;
+        self.blind += other.blind;
+        self.left += other.left;
+    }
+}
+
 impl Patrol {
     pub fn new(channel: ChannelNo, due: Option<Timestamp>, now: Timestamp) -> Self {
         Self {

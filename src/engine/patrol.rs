@@ -51,11 +51,11 @@ impl Engine {
         let stop = self.shared.stop.clone();
         let time = &self.shared.time;
         while !stop.is_cancelled() {
+            let minute = time.now() + Duration::from_mins(1);
             let mut walk = Walk::new(self, bench, orders, Share::Percent(orders.share));
             if let Err(error) = walk.turn(orders).await {
                 tracing::error!(channel = bench.policy.name, "looking again: {error}");
             }
-            let minute = time.now() + Duration::from_mins(1);
             let fresh = self.hub().next_fresh(number);
             let at = fresh.map_or(minute, |at| at.min(minute));
             tokio::select! {
@@ -249,13 +249,17 @@ impl<'a> Walk<'a> {
                 if self.patrol.is_round(delivery.id.item) {
                     return Ok(true);
                 }
+                let looked = self.patrol.counts.looked;
                 if self.is_young_enough(delivery) && !self.is_known(delivery.id).await? {
                     self.look(delivery.id).await?;
                 }
-                if self.is_over() {
+                let over = self.is_over();
+                if !over || self.patrol.counts.looked > looked {
+                    self.patrol.at = Some(delivery.id.item);
+                }
+                if over {
                     return Ok(false);
                 }
-                self.patrol.at = Some(delivery.id.item);
             }
             match stretch.next {
                 Some(next) => before = Some(next),

@@ -91,9 +91,9 @@ impl Patrol {
         }
     }
 
-    /// Whether this one was to be looked at before the place where the pass began.
+    /// Whether this one was looked at already, when the pass began: it is round.
     pub fn is_round(&self, item: ItemId) -> bool {
-        self.turned && self.from.is_some_and(|from| item <= from)
+        self.turned && self.from.is_some_and(|from| item < from)
     }
 }
 
@@ -117,7 +117,7 @@ mod tests {
         assert_eq!((next.from, next.at), (Some(item(5)), Some(item(5))));
         assert!(!next.is_round(item(4)), "first to the oldest");
         next.turned = true;
-        assert!(!next.is_round(item(6)) && next.is_round(item(5)));
+        assert!(!next.is_round(item(5)) && next.is_round(item(4)));
         (next.at, next.stopped) = (None, pass.stopped);
         assert_eq!(next.next(now, now).from, Some(item(5)));
     }

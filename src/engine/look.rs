@@ -8,7 +8,9 @@ use lubu_channels::{Failure, Fate, Job, Kind, Target, Timestamp, Words};
 use super::Bench;
 use super::attempt::{Behaved, Moved, Report, Stumble, behaved, blocked, settle};
 use super::compose::compose;
+use super::verify::tell;
 use crate::model::delivery::Event;
+use crate::model::finding::{self, News};
 use crate::store::act::{LaneNews, Share};
 use crate::store::{Act, Refusal, StoreError};
 
@@ -37,7 +39,11 @@ pub(super) async fn look(
     match look_in_time(bench, &job, target).await {
         Ok(sighting) => {
             report.health = Behaved::Well;
+            let before = finding::strayed(&report.delivery);
             settle(bench, report, Event::Looked { sighting }, None).await?;
+            if let (None, Some(found)) = (before, finding::strayed(&report.delivery)) {
+                tell(bench, report.delivery.id, &News::New(found));
+            }
             Ok(Moved::On)
         }
         Err(failure) => {

@@ -103,6 +103,8 @@ struct Walk<'a> {
     /// Looks that are paid for.
     paid: u32,
     failed: u8,
+    /// When the last look began.
+    last: Option<Timestamp>,
     owed: Vec<(Timestamp, DeliveryId)>,
     told: Option<&'a (dyn Fn(&Counts) + Send + Sync)>,
 }
@@ -118,6 +120,7 @@ impl<'a> Walk<'a> {
             patrol: Patrol::new(bench.policy.number, None, now),
             paid: 0,
             failed: 0,
+            last: None,
             owed: Vec::new(),
             told: None,
         }
@@ -377,18 +380,19 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Waits out the pace.
-    async fn breathe(&self) {
+    /// Waits out the pace; the first look waits for nothing.
+    async fn breathe(&mut self) {
         let rate = self.bench.policy.rate;
         // Half of what the lane may do at most: sends find the other half free.
         let lane = rate.map(|rate| rate.per.div_f64(f64::from(rate.count.max(1))) * 2);
         let gap = self.orders.gap.max(lane.unwrap_or_default());
-        let at = self.now() + gap;
+        let at = self.last.map(|last| last + gap);
         let stop = &self.engine.shared.stop;
         tokio::select! {
             () = stop.cancelled() => {}
-            () = self.engine.shared.time.sleep_until(at) => {}
+            () = self.engine.shared.time.sleep_until(at.unwrap_or_default()) => {}
         }
+        self.last = Some(self.now());
     }
 
     /// Whether another look may be paid for.

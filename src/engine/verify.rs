@@ -184,7 +184,7 @@ fn told_nothing(look: &Look) -> bool {
 }
 
 /// Once when it comes, and once when it is over.
-fn tell(bench: &Bench, id: DeliveryId, news: &News) {
+pub(super) fn tell(bench: &Bench, id: DeliveryId, news: &News) {
     let channel = &bench.policy.name;
     match news {
         News::New(finding) => {

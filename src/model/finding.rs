@@ -208,6 +208,30 @@ pub fn is_watched(delivery: &Delivery, watch: Option<&Watch>) -> bool {
     }
 }
 
+/// What a delivery is held for, where that is what readers see of it.
+pub fn strayed(delivery: &Delivery) -> Option<Finding> {
+    let State::Held {
+        why: Hold::Differs(words),
+        ..
+    } = &delivery.state
+    else {
+        return None;
+    };
+    let ids = delivery.twins();
+    let kind = if ids.is_empty() {
+        Kind::Changed
+    } else {
+        Kind::Duplicate
+    };
+    let publishing = !delivery.withdrawing();
+    publishing.then(|| Finding {
+        kind,
+        words: words.clone(),
+        since: delivery.since,
+        ids,
+    })
+}
+
 /// What comes of one look. Nothing to write where nothing is new.
 pub fn judge(
     delivery: &Delivery,

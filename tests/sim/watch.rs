@@ -370,6 +370,12 @@ impl Known {
                     self.stands(one);
                 }
             }
+            Answer::Verified(verified) => {
+                self.stands(&verified.delivery);
+                for one in &verified.released {
+                    self.stands(one);
+                }
+            }
             Answer::Deliveries(all) => all.iter().for_each(|one| self.stands(one)),
             Answer::Channel(_) | Answer::Accepted(_) | Answer::Done => {}
         }
@@ -673,7 +679,7 @@ impl Store for Watched {
 
     async fn published(
         &self,
-        channel: lubu::ids::ChannelNo,
+        channel: ChannelNo,
         before: Option<DeliveryId>,
     ) -> Stored<lubu::store::Stretch> {
         self.read(self.inner.published(channel, before)).await

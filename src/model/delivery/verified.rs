@@ -80,6 +80,14 @@ fn differs(d: &mut Delivery, words: Words) {
     };
 }
 
+impl Delivery {
+    /// The ids of the copies, where several were seen.
+    pub fn twins(&self) -> Vec<String> {
+        let ids = self.progress.get(TWINS).unwrap_or_default();
+        ids.split_whitespace().map(str::to_owned).collect()
+    }
+}
+
 pub(super) fn keep_twins(d: &mut Delivery, ids: &[String]) {
     d.progress.set(TWINS, ids.join(" "));
 }

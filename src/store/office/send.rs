@@ -191,8 +191,12 @@ impl Desk<'_> {
         let rules = self.rules;
         let policy = policy_or_retired(rules, id.channel);
         let what = event.name();
-        let after = self.step(before, event, &policy, dice)?;
+        let looked = matches!(event, Event::Looked { .. });
+        let after = self.step(before.clone(), event, &policy, dice)?;
         self.put_delivery(&after)?;
+        if looked {
+            self.note_strayed(&before, &after)?;
+        }
         let mut released = self.released_by(&after)?;
         released.extend(self.follows_down(&after)?);
         if let Some(news) = lane {

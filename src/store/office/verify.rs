@@ -5,7 +5,7 @@ use lubu_channels::{Sighting, Truth, Words};
 use super::{Decided, Desk, about, header, policy_or_retired};
 use crate::ids::DeliveryId;
 use crate::model::delivery::{Delivery, Event};
-use crate::model::finding::{self, Look, News, Watch};
+use crate::model::finding::{self, Finding, Look, News, Standing, Watch};
 use crate::model::patrol::Patrol;
 use crate::store::act::{Actor, Answer, Refusal, Verified};
 use crate::store::embedded::Change;
@@ -62,6 +62,24 @@ impl Desk<'_> {
         Ok((header, Answer::Verified(Box::new(verified))))
     }
 
+    /// The first look after publishing may find it too: other text than was signed, or two copies.
+    pub(super) fn note_strayed(
+        &mut self,
+        before: &Delivery,
+        after: &Delivery,
+    ) -> Result<(), Refusal> {
+        if finding::strayed(before).is_some() {
+            return Ok(());
+        }
+        let Some(finding) = finding::strayed(after) else {
+            return Ok(());
+        };
+        let since = self.now;
+        let standing = Standing::Found(Finding { since, ..finding });
+        let id = after.id;
+        self.put_watch(id, Some(&Watch { id, standing }))
+    }
+
     fn put_watch(&mut self, id: DeliveryId, watch: Option<&Watch>) -> Result<(), Refusal> {
         let key = keys::watch(id);
         if let Some(watch) = watch {
@@ -71,9 +89,10 @@ impl Desk<'_> {
         Ok(())
     }
 
-    /// A delivery that moves takes its finding along, or leaves it behind. One that was never live has none.
+    /// A delivery that moves takes its finding along, or leaves it behind. One that nobody could ever
+    /// see has none.
     pub(super) fn keep_watch(&mut self, after: &Delivery) -> Result<(), Refusal> {
-        if after.first_live.is_none() {
+        if after.first_live.is_none() && !after.shown {
             return Ok(());
         }
         let Some(watch) = self.get::<Watch>(&keys::watch(after.id), "finding")? else {

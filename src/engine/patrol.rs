@@ -6,7 +6,8 @@
 //! restart goes on and a night slept through is made up for once.
 //!
 //! Three looks in a row that fail mean that the channel is out of reach and not that its copies are: the
-//! pass ends, and only those three count.
+//! pass ends, and only those three count. What is known not to answer may bring it to the brink of that
+//! and no further: a few dead addresses must not keep a pass from all the others.
 
 use std::time::Duration;
 
@@ -103,6 +104,8 @@ struct Walk<'a> {
     /// Looks that are paid for.
     paid: u32,
     failed: u8,
+    /// Still with what is on record, before all the others.
+    known: bool,
     /// When the last look began.
     last: Option<Timestamp>,
     owed: Vec<(Timestamp, DeliveryId)>,
@@ -120,6 +123,7 @@ impl<'a> Walk<'a> {
             patrol: Patrol::new(bench.policy.number, None, now),
             paid: 0,
             failed: 0,
+            known: false,
             last: None,
             owed: Vec::new(),
             told: None,
@@ -200,7 +204,9 @@ impl<'a> Walk<'a> {
 
     /// What is on record already, then all that rests as published.
     async fn everything(&mut self) -> Stored<()> {
+        self.known = true;
         self.on_record().await?;
+        self.known = false;
         loop {
             let before = self.patrol.at.map(|item| self.id(item));
             if self.downwards(before).await? || self.is_over() {
@@ -309,10 +315,16 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// One look, at the pace; what has just gone live comes first.
+    /// One look, at the pace; second looks that are due, and what has just gone live, come first.
     async fn look(&mut self, id: DeliveryId) -> Stored<()> {
         let number = self.bench.policy.number;
         self.breathe().await;
+        let now = self.now();
+        while let Some(place) = self.owed.iter().position(|(at, _)| *at <= now) {
+            let (_, owed) = self.owed.remove(place);
+            self.one(owed).await?;
+            self.breathe().await;
+        }
         while let Some(fresh) = self.engine.hub().take_fresh(number, self.now()) {
             self.one(fresh).await?;
             self.breathe().await;
@@ -357,7 +369,11 @@ impl<'a> Walk<'a> {
             What::Found(_) | What::Suspect(_) => {}
         }
         counts.looked += 1;
-        self.failed = if failed { self.failed + 1 } else { 0 };
+        self.failed = match (failed, self.known) {
+            (false, _) => 0,
+            (true, true) => (self.failed + 1).min(OUT_OF_REACH - 1),
+            (true, false) => self.failed + 1,
+        };
         if self.failed >= OUT_OF_REACH {
             self.patrol.stopped = Some(Words::new(
                 "连续三次核对失败，渠道可能连不上，余下的下次再核对",
@@ -370,6 +386,9 @@ impl<'a> Walk<'a> {
     async fn second_looks(&mut self) -> Stored<()> {
         let owed = std::mem::take(&mut self.owed);
         for (at, id) in owed {
+            if self.is_over() {
+                return Ok(());
+            }
             let stop = self.engine.shared.stop.clone();
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),

@@ -13,7 +13,7 @@ use super::look::{look_in_time, spend};
 use super::{Bench, Hub};
 use crate::ids::DeliveryId;
 use crate::model::delivery::Delivery;
-use crate::model::finding::{self, Finding, Look, News, Standing, Suspicion, Watch};
+use crate::model::finding::{self, Finding, Kind, Look, News, Standing, Suspicion, Watch};
 use crate::store::act::Share;
 use crate::store::{Act, Answer, Refusal, StoreError, Stored};
 
@@ -48,7 +48,7 @@ pub enum What {
     Suspect(Timestamp),
     /// The platform answered, and could not tell.
     Untold,
-    /// The look failed.
+    /// The look failed, or could not tell what looks could tell before.
     Blind,
     /// It is not at rest any more, or was not looked at for another reason of its own.
     Moved,
@@ -163,6 +163,14 @@ async fn record(
     let settle = bench.policy.settle;
     let what = match watch.map(|watch| watch.standing) {
         _ if failed => What::Blind,
+        // It could be read once.
+        Some(Standing::Suspect {
+            of: Suspicion::Blind,
+            ..
+        }) => What::Blind,
+        Some(Standing::Found(finding)) if untold && finding.kind == Kind::Unreachable => {
+            What::Blind
+        }
         Some(Standing::Found(finding)) if finding.kind.is_alarm() => What::Found(finding),
         Some(Standing::Suspect {
             of: Suspicion::Gone | Suspicion::Hidden,

@@ -44,6 +44,8 @@ pub struct World {
     pub said: Option<Verdict>,
     /// Looks fail.
     pub unread: bool,
+    /// Looks at these items fail.
+    pub lost: Vec<String>,
     /// Looks that were made.
     pub looked: usize,
     /// Looks wait for it, where the story sets one.
@@ -287,7 +289,8 @@ impl Channel for Scripted {
             let mut world = self.world.lock().expect("unpoisoned");
             world.looked += 1;
             let gate = world.look_gate.clone();
-            (world.looks.pop_front(), gate, world.unread)
+            let unread = world.unread || world.lost.contains(&item(job));
+            (world.looks.pop_front(), gate, unread)
         };
         if let Some(gate) = gate {
             gate.cancelled().await;

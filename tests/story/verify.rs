@@ -282,6 +282,29 @@ async fn three_failures_in_a_row_end_the_pass_and_leave_the_other_copies_alone()
 }
 
 #[tokio::test]
+async fn a_few_that_never_answer_do_not_keep_a_pass_from_all_the_others() {
+    let mut story = Story::new(Effect::Public).await;
+    let mut items = Vec::new();
+    for title in ["一", "二", "三", "四", "五", "六"] {
+        items.push(story.publish(title).await);
+        story.house.time.advance(Duration::from_secs(1));
+    }
+    let lost = [0, 2, 4].map(|place: usize| items[place].to_string());
+    story.world(|world| world.lost = lost.to_vec());
+    for night in 1..=5 {
+        story.house.time.advance(DAY);
+        let pass = story.pass().await;
+        assert_eq!(
+            (pass.counts.looked, pass.stopped),
+            (6, None),
+            "night {night}"
+        );
+    }
+    assert_eq!(story.stands(items[0]).await, Some(Kind::Unreachable));
+    assert_eq!(story.stands(items[1]).await, None);
+}
+
+#[tokio::test]
 async fn a_platform_that_applied_one_call_twice_is_seen_soon_after_and_a_person_chooses() {
     let mut story = Story::new(Effect::Public).await;
     story.world(|world| world.status_only = true);

@@ -18,7 +18,7 @@ use crate::engine::{Bench, Dice, Engine, Shared, Shelf};
 use crate::http::{self, App};
 use crate::ids::ChannelNo;
 use crate::model::policy::{Policy, Tuning};
-use crate::service::Service;
+use crate::service::{Inspection, Service};
 use crate::store::embedded;
 use crate::store::local::Local;
 use crate::store::{Act, Answer, Rules, Store, StoreError};
@@ -98,6 +98,7 @@ pub async fn start(config: Config) -> Result<Daemon, NotStarted> {
         time,
         guarded: Arc::new(guarded),
         names,
+        inspection: Inspection::default(),
     });
     let tasks = TaskTracker::new();
     let address = listen(&config, &service, &stop, &tasks).await?;
@@ -111,6 +112,13 @@ pub async fn start(config: Config) -> Result<Daemon, NotStarted> {
             ));
         }
         tasks.spawn(run_schedules(Arc::clone(&service), stop.clone()));
+        for (number, _) in service.names.clone() {
+            let service = Arc::clone(&service);
+            tasks.spawn(async move {
+                let orders = &service.config.verify;
+                service.engine.keep_watch(number, orders).await;
+            });
+        }
         tasks.spawn(watch_clock(Arc::clone(&service), stop.clone()));
     }
     Ok(Daemon {

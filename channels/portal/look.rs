@@ -3,6 +3,7 @@
 //! A lookup by our own key proves absence only when the portal answers it with a list that it
 //! plainly filtered: rows that do not carry the key mean that it ignored the question.
 
+use chrono::TimeDelta;
 use http::Method;
 use serde_json::Value;
 
@@ -16,6 +17,9 @@ use crate::contract::{
     Target, Truth, Verdict, Words,
 };
 use crate::kit::{exchange, html, redact, text};
+
+/// How long a twin is looked for beside an article.
+const YOUNG: TimeDelta = TimeDelta::hours(1);
 
 pub async fn look(api: &Api<'_>, job: &Job, at: Target<'_>) -> Result<Sighting, Failure> {
     match at {
@@ -184,6 +188,10 @@ async fn copies(api: &Api<'_>, job: &Job) -> Result<Sighting, Failure> {
         }
         _ => by_lookup(api, job, subject, &mut facts).await?,
     };
+    let verdict = match (&verdict, has_id) {
+        (Verdict::Live(_), true) => twins(api, job).await.unwrap_or(verdict),
+        _ => verdict,
+    };
     let seen = Seen {
         place: subject.place,
         verdict,
@@ -196,6 +204,21 @@ async fn copies(api: &Api<'_>, job: &Job) -> Result<Sighting, Failure> {
         truth: Truth::NotAsked,
         seen: vec![seen],
     })
+}
+
+/// Whether the portal made more than one article of it. A lookup that fails says nothing.
+async fn twins(api: &Api<'_>, job: &Job) -> Option<Verdict> {
+    let now = api.call.now();
+    let young = job.first_live.is_none_or(|at| now - at < YOUNG);
+    if !young || api.settings.calls.lookup.is_none() {
+        return None;
+    }
+    let Ok(Found::Rows(rows)) = search(api, job).await else {
+        return None;
+    };
+    let place = &api.settings.answers.id;
+    let ids = rows.iter().filter_map(|row| row_text(api, row, place));
+    (rows.len() > 1).then(|| Verdict::Several(ids.collect()))
 }
 
 async fn by_lookup(

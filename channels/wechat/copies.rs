@@ -12,6 +12,9 @@ use crate::contract::{
 };
 use crate::kit::{json, text};
 
+/// How long a twin is looked for beside an article.
+const YOUNG: TimeDelta = TimeDelta::hours(1);
+
 pub fn sighting(progress: Progress, truth: Truth, seen: Vec<Seen>) -> Sighting {
     Sighting {
         progress,
@@ -147,15 +150,31 @@ async fn article(api: &Api<'_>, job: &Job) -> Result<Sighting, Failure> {
             facts.set(fact, url);
         }
     }
+    let twins = twins(api, job).await;
     let seen = job
         .subjects
         .iter()
         .map(|subject| {
             let verdict = verdict(job, subject, items.get(usize::from(subject.place)));
+            let verdict = match (verdict, &twins) {
+                (Verdict::Live(_), Some(ids)) => Verdict::Several(ids.clone()),
+                (verdict, _) => verdict,
+            };
             seen(&facts, subject, verdict, Evidence::ReadBack)
         })
         .collect();
     Ok(sighting(facts, Truth::NotAsked, seen))
+}
+
+/// Whether WeChat made more than one article of it: both have its cover, which no other post uses. One
+/// more call, for a young article. A list that cannot be read says nothing.
+async fn twins(api: &Api<'_>, job: &Job) -> Option<Vec<String>> {
+    let now = api.call.now();
+    let young = job.first_live.is_none_or(|at| now - at < YOUNG);
+    if !young || !job.progress.has("draft_at") {
+        return None;
+    }
+    list::published(api, job, None).await.ok()?.several()
 }
 
 fn remover(job: &Job, subject: &Subject) -> RemovedBy {

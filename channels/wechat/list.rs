@@ -96,6 +96,10 @@ impl Published {
         }
     }
 
+    pub fn several(self) -> Option<Vec<String>> {
+        (self.ids.len() > 1).then_some(self.ids)
+    }
+
     /// For a post that was not found; `elsewhere` says that it was seen where it started from.
     pub fn truth(&self, elsewhere: bool) -> Truth {
         if self.ids.len() > 1 {

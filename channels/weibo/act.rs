@@ -37,7 +37,8 @@ pub fn next(settings: &Settings, job: &Job, now: Timestamp) -> Next {
                 Mode::Article => "article",
             };
             let step = Step::new(name, Effect::Public).shows();
-            Next::Run(step.costs("calls", 1).costs("posts", 1))
+            // The list is read once more afterwards, for a twin.
+            Next::Run(step.costs("calls", 2).costs("posts", 1))
         }
     }
 }

@@ -21,6 +21,9 @@ use crate::planted::{Bug, bug};
 /// How far the two clocks may disagree.
 const SKEW: TimeDelta = TimeDelta::minutes(2);
 
+/// How long a twin is looked for beside a post.
+const YOUNG: TimeDelta = TimeDelta::hours(1);
+
 /// One row of the timeline.
 struct Row {
     id: u64,
@@ -339,11 +342,26 @@ async fn show(api: &Api<'_>, job: &Job, id: &str) -> Result<Sighting, Failure> {
     {
         return Ok(seen(facts, Verdict::Reviewing, Evidence::ReadBack));
     }
-    Ok(seen(
-        facts,
-        Verdict::Live(compared(api, job, &status)),
-        Evidence::ReadBack,
-    ))
+    let verdict = match twins(api, job).await {
+        Some(ids) => Verdict::Several(ids),
+        None => Verdict::Live(compared(api, job, &status)),
+    };
+    Ok(seen(facts, verdict, Evidence::ReadBack))
+}
+
+/// Whether the platform made more than one post of it. Only the list can tell, and only while it still
+/// reaches back so far: one more call, for a young post. A list that cannot be read says nothing.
+async fn twins(api: &Api<'_>, job: &Job) -> Option<Vec<String>> {
+    let at = shared_at(job)?;
+    if api.call.now() - at > YOUNG {
+        return None;
+    }
+    let span = Span {
+        from: at - SKEW - SKEW,
+        to: at + LAG,
+    };
+    let found = matching(api, job, &timeline(api).await.ok()?, span);
+    (found.len() > 1).then(|| found.iter().map(u64::to_string).collect())
 }
 
 /// Not there: taken down by us, or by others; or not yet there.

@@ -21,6 +21,7 @@ mod status;
 mod store;
 mod submit;
 mod table;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -73,6 +74,8 @@ enum Command {
     Status(status::Status),
     /// 一条信息的每次尝试 Every attempt of an item
     Show(show::Show),
+    /// 再看一遍已发布的内容还在不在、变没变 Look again at what is published
+    Verify(verify::Verify),
     /// 渠道：列出、检查、暂停、恢复 Channels: list, check, pause, resume
     Channels(channels::Channels),
     /// 再试一次没有发成的投递 Try a failed delivery again
@@ -119,7 +122,7 @@ impl<E: std::fmt::Display> From<E> for Failed {
 
 type Done = Result<ExitCode, Failed>;
 
-/// Exit codes: 0 done, 1 not done, 2 wrong usage (clap's).
+/// Exit codes: 0 done, 1 not done, 2 wrong usage (clap's). `verify` that found something is not done.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -157,6 +160,7 @@ async fn run(cli: Cli) -> Done {
         Command::Preview(preview) => preview.run(common).await,
         Command::Status(status) => status.run(common).await,
         Command::Show(show) => show.run(common).await,
+        Command::Verify(verify) => verify.run(common).await,
         Command::Channels(channels) => channels.run(common).await,
         Command::Retry(retry) => retry.run(common).await,
         Command::Confirm(confirm) => confirm.run(common).await,

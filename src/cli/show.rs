@@ -84,6 +84,22 @@ pub fn print(show: &ShowView) {
         if let Some(reason) = &one.reason {
             println!("  {reason}");
         }
+        if let Some(found) = &one.finding {
+            let accepted = if found.accepted {
+                "，已由人工接受"
+            } else {
+                ""
+            };
+            println!(
+                "  ! {}（自 {}{accepted}）：{}",
+                found.kind.zh(),
+                local(&found.since),
+                found.reason
+            );
+            if !found.accepted {
+                println!("    {}", found.advice);
+            }
+        }
         if let Some(next) = &one.next_at {
             println!("  下次 {}", local(next));
         }

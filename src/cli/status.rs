@@ -123,21 +123,35 @@ fn short(id: &str) -> String {
     id.chars().take(16).collect()
 }
 
+/// Found on looking again, and left to a person.
+fn stands(one: &DeliveryView) -> bool {
+    let found = one.finding.as_ref();
+    found.is_some_and(|found| !found.accepted && found.kind.is_alarm())
+}
+
 fn attention(items: &[ItemView]) {
     let waiting: Vec<&DeliveryView> = items
         .iter()
         .flat_map(|item| &item.deliveries)
-        .filter(|one| one.needs_person)
+        .filter(|one| one.needs_person || stands(one))
         .collect();
     if waiting.is_empty() {
         return;
     }
     println!();
     for one in &waiting {
-        let reason = one.reason.as_deref().unwrap_or_default();
+        let found = one.finding.as_ref().filter(|_| stands(one));
+        let reason = match found {
+            Some(found) => format!("{}。{}", found.reason, found.advice),
+            None => one.reason.clone().unwrap_or_default(),
+        };
         println!(
             "{} {}《{}》：{reason}",
-            one.state.glyph(),
+            if found.is_some() {
+                "!"
+            } else {
+                one.state.glyph()
+            },
             one.channel,
             table::cut(&one.title, 40)
         );

@@ -12,6 +12,7 @@ mod routing;
 mod schedule;
 mod secrets;
 mod sections;
+mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub use routing::Routing;
 pub use schedule::{Build, Cadence, Doing, ScheduleConfig, cron};
 pub use secrets::Secrets;
 pub use sections::{Daemon, Intake, LogFormat, Office, UNNAMED};
+pub use verify::Verify;
 
 /// The defaults, commented: the user's template too.
 pub const DEFAULT: &str = include_str!("../../config/default.toml");
@@ -49,6 +51,7 @@ pub struct Config {
     pub channels: Vec<ChannelConfig>,
     pub routing: Routing,
     pub schedules: Vec<ScheduleConfig>,
+    pub verify: Verify,
 }
 
 /// The configuration cannot be used. All problems, in the order of the file.
@@ -188,6 +191,7 @@ fn read(
     let office = reader.nested("office", sections::office);
     let intake = reader.nested("intake", sections::intake);
     let http = reader.nested("http", sections::http);
+    let verify = reader.nested("verify", |section| verify::read(section, daemon.timezone));
     let categories = sections::categories(&mut reader, base, CATEGORIES);
     let setting = channel::Setting {
         base,
@@ -209,6 +213,7 @@ fn read(
         channels: channels.into_iter().flatten().collect(),
         routing,
         schedules,
+        verify,
     };
     reader.finish(config)
 }

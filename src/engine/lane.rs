@@ -7,7 +7,7 @@
 //! Two rules keep a delivery from being lost or spun: a message older than what is queued is
 //! dropped, and a go that changed nothing is not repeated at once.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use tokio::task::{Id, JoinSet};
 
 use super::attempt::{Behaved, PublicSteps, Report, work};
 use super::burst::{self, Waiting};
+use super::verify::{self, Ask, Looked};
 use super::{Bench, Hub, recover};
 use crate::ids::DeliveryId;
 use crate::model::channel::{Breaker, ChannelRecord, Pause};
@@ -40,6 +41,8 @@ pub enum Message {
     Record(Box<ChannelRecord>),
     /// Nothing is sent anywhere, or no longer so.
     Halt(bool),
+    /// Something at rest is to be looked at again, once nothing else is to be done.
+    Verify(Ask),
 }
 
 pub struct Lane {
@@ -54,6 +57,9 @@ pub struct Lane {
     by_task: HashMap<Id, Vec<DeliveryId>>,
     waiting: BTreeMap<DeliveryId, Waiting>,
     bursting: Option<Id>,
+    /// Looks that can wait, and the one under way.
+    asked: VecDeque<Ask>,
+    verifying: Option<Id>,
     bucket: Option<Bucket>,
     pause: Option<Pause>,
     halted: bool,
@@ -94,6 +100,8 @@ impl Lane {
             by_task: HashMap::new(),
             waiting: BTreeMap::new(),
             bursting: None,
+            asked: VecDeque::new(),
+            verifying: None,
             pause,
             halted: false,
             breaker,
@@ -149,6 +157,7 @@ impl Lane {
                 self.halted = halted;
                 self.requeue();
             }
+            Message::Verify(ask) => self.asked.push_back(ask),
         }
     }
 
@@ -252,6 +261,7 @@ impl Lane {
             self.start(id);
         }
         self.start_burst(open && !self.halted);
+        self.start_verify(open, now);
         let next = self.due.first().map(|(at, _)| *at).filter(|at| *at > now);
         self.due.extend(skipped);
         [wake, next, self.reopens(now)].into_iter().flatten().min()
@@ -268,6 +278,37 @@ impl Lane {
             .tasks
             .spawn(async move { vec![work(&bench, delivery, public).await] });
         self.by_task.insert(task.id(), vec![id]);
+    }
+
+    /// The lowest there is: only where nothing runs or is due, one at a time. It takes no place from
+    /// what comes meanwhile.
+    fn start_verify(&mut self, open: bool, now: Timestamp) {
+        if !self.can_look(now) {
+            for ask in self.asked.drain(..) {
+                let _gone = ask.answer.send(Looked::Closed);
+            }
+            return;
+        }
+        let due = self.due.first().is_some_and(|(at, _)| *at <= now);
+        let busy = due || !open || !self.running.is_empty() || self.verifying.is_some();
+        if busy {
+            return;
+        }
+        if let Some(ask) = self.asked.pop_front() {
+            let bench = Arc::clone(&self.bench);
+            let task = self.tasks.spawn(async move {
+                verify::answer(&bench, ask).await;
+                Vec::new()
+            });
+            self.verifying = Some(task.id());
+        }
+    }
+
+    /// Neither paused nor broken. An open breaker is not probed for this.
+    fn can_look(&self, now: Timestamp) -> bool {
+        let paused = self.pause.as_ref();
+        let paused = paused.is_some_and(|pause| pause.until.is_none_or(|until| until > now));
+        !paused && self.breaker.is_closed()
     }
 
     fn run_on(&mut self, id: DeliveryId, version: u64) {
@@ -324,6 +365,7 @@ impl Lane {
             .as_ref()
             .map_or_else(tokio::task::JoinError::id, |(task, _)| *task);
         self.bursting.take_if(|burst| *burst == task);
+        self.verifying.take_if(|look| *look == task);
         let ids = self.by_task.remove(&task).unwrap_or_default();
         match done {
             Ok((_, reports)) => {
@@ -362,6 +404,7 @@ impl Lane {
                 .insert(delivery.id, Waiting { delivery, ready });
             return;
         }
+        self.hub.went_live(&delivery, self.bench.shared.time.now());
         let unchanged = began == Some(delivery.version);
         let wait = unchanged.then(|| self.bench.shared.time.now() + AGAIN);
         self.queue(delivery, wait);

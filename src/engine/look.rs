@@ -8,8 +8,10 @@ use lubu_channels::{Failure, Fate, Job, Kind, Target, Timestamp, Words};
 use super::Bench;
 use super::attempt::{Behaved, Moved, Report, Stumble, behaved, blocked, settle};
 use super::compose::compose;
+use super::verify::tell;
 use crate::model::delivery::Event;
-use crate::store::act::LaneNews;
+use crate::model::finding::{self, News};
+use crate::store::act::{LaneNews, Share};
 use crate::store::{Act, Refusal, StoreError};
 
 pub(super) async fn look(
@@ -22,7 +24,7 @@ pub(super) async fn look(
         return Ok(Moved::Stop);
     };
     let job = compose(bench, &report.delivery, &sent).await?;
-    if let Some(until) = spend(bench).await? {
+    if let Some(until) = spend(bench, Share::Whole, 1).await? {
         let words = Words::new("核对的平台配额已用完", "the quota for looking is used up");
         let failure = Failure::new(
             Kind::Throttled,
@@ -37,7 +39,11 @@ pub(super) async fn look(
     match look_in_time(bench, &job, target).await {
         Ok(sighting) => {
             report.health = Behaved::Well;
+            let before = finding::strayed(&report.delivery);
             settle(bench, report, Event::Looked { sighting }, None).await?;
+            if let (None, Some(found)) = (before, finding::strayed(&report.delivery)) {
+                tell(bench, report.delivery.id, &News::New(found));
+            }
             Ok(Moved::On)
         }
         Err(failure) => {
@@ -51,7 +57,7 @@ pub(super) async fn look(
     }
 }
 
-async fn look_in_time(
+pub(super) async fn look_in_time(
     bench: &Bench,
     job: &Job,
     target: Target<'_>,
@@ -67,17 +73,25 @@ async fn look_in_time(
 }
 
 /// Until when looking must wait, if its quota is used up.
-async fn spend(bench: &Bench) -> Result<Option<Timestamp>, StoreError> {
+pub(super) async fn spend(
+    bench: &Bench,
+    share: Share,
+    looks: u32,
+) -> Result<Option<Timestamp>, StoreError> {
     if bench.policy.look_costs.is_empty() {
         return Ok(None);
     }
-    let costs = bench.policy.look_costs.clone();
+    let mut costs = bench.policy.look_costs.clone();
+    for cost in &mut costs {
+        cost.units = cost.units.saturating_mul(looks);
+    }
     match bench
         .shared
         .store
         .act(Act::Spend {
             channel: bench.policy.number,
             costs,
+            share,
         })
         .await
     {

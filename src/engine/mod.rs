@@ -9,17 +9,20 @@ pub mod attempt;
 mod burst;
 mod compose;
 mod drafts;
+mod fresh;
 mod lane;
 mod look;
+mod patrol;
 mod recover;
 pub mod render;
+mod verify;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lubu_channels::{Channel, Failure, Health, Transport};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -31,7 +34,10 @@ use crate::model::policy::Policy;
 use crate::store::{Store, Stored};
 
 pub use drafts::{Drafts, Packed, Shelf};
+use fresh::Fresh;
 use lane::{Lane, Message};
+pub use patrol::Which;
+use verify::{Ask, Looked};
 
 /// What every attempt needs of one channel.
 #[derive(Debug)]
@@ -80,11 +86,14 @@ impl Dice {
 
 /// Sends deliveries to the lanes that own them.
 #[derive(Debug, Clone, Default)]
-pub struct Hub(Arc<Mutex<BTreeMap<ChannelNo, mpsc::UnboundedSender<Message>>>>);
+pub struct Hub {
+    lanes: Arc<Mutex<BTreeMap<ChannelNo, mpsc::UnboundedSender<Message>>>>,
+    fresh: Arc<Mutex<Fresh>>,
+}
 
 impl Hub {
     pub fn wake(&self, deliveries: &[Delivery]) {
-        let lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         for delivery in deliveries {
             if let Some(lane) = lanes.get(&delivery.id.channel) {
                 // A lane that is gone finds it again at the next start.
@@ -95,7 +104,7 @@ impl Hub {
 
     /// Tells a lane what an operator decided about it.
     pub fn news(&self, record: ChannelRecord) {
-        let lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lane) = lanes.get(&record.number) {
             let _gone = lane.send(Message::Record(Box::new(record)));
         }
@@ -103,15 +112,33 @@ impl Hub {
 
     /// Tells every lane that nothing is sent anywhere, or no longer so.
     pub fn halt(&self, halted: bool) {
-        let lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         for lane in lanes.values() {
             let _gone = lane.send(Message::Halt(halted));
         }
     }
 
+    /// Asks the delivery's lane for a look; none when there is no lane, or it ends before that.
+    async fn ask(&self, delivery: &Delivery) -> Option<Looked> {
+        let (answer, looked) = oneshot::channel();
+        let delivery = Box::new(delivery.clone());
+        let number = delivery.id.channel;
+        let ask = Message::Verify(Ask { delivery, answer });
+        let lane = {
+            let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+            lanes.get(&number).cloned()
+        };
+        lane?.send(ask).ok()?;
+        looked.await.ok()
+    }
+
+    fn fresh(&self) -> MutexGuard<'_, Fresh> {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn add(&self, number: ChannelNo) -> mpsc::UnboundedReceiver<Message> {
         let (sender, receiver) = mpsc::unbounded_channel();
-        self.0
+        self.lanes
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(number, sender);

@@ -431,6 +431,8 @@ pub async fn readyz(State(app): State<App>) -> Answer {
 pub async fn metrics(State(app): State<App>) -> Response {
     match &app.metrics {
         Some(handle) => {
+            // The last figures stand where the store cannot be read.
+            drop(app.service.measure_findings().await);
             let kind = (
                 header::CONTENT_TYPE,
                 "text/plain; version=0.0.4; charset=utf-8",

@@ -11,6 +11,7 @@ mod body;
 mod gate;
 mod pages;
 pub mod store;
+pub mod verify;
 
 use std::sync::Arc;
 
@@ -96,6 +97,8 @@ fn reading() -> Router<App> {
         .route("/v1/sending", get(api::sending))
         .route("/v1/schedules", get(api::schedules))
         .route("/v1/store", get(store::standing))
+        .route("/v1/findings", get(verify::findings))
+        .route("/v1/verify", get(verify::standing))
         .route("/", get(pages::matrix))
         .route("/items/{item}", get(pages::timeline))
         .route("/assets/lubu.css", get(pages::style))
@@ -123,6 +126,7 @@ fn deciding() -> Router<App> {
         .route("/v1/store/adoption", post(store::adopt))
         .route("/v1/store/release", post(store::release))
         .route("/v1/store/backup", post(store::backup))
+        .route("/v1/verify", post(verify::order))
         .route("/v1/channels/check", post(api::check))
         .route("/v1/channels/{channel}/pause", post(api::pause))
         .route("/v1/channels/{channel}/resume", post(api::resume))

@@ -14,8 +14,8 @@ use super::App;
 use super::answer::{Answer, Refused};
 use crate::model::attempt::Outcome;
 use crate::model::delivery::PublicState;
-use crate::service::Filter;
 use crate::service::view::{ChannelView, DeliveryView, HaltView, ItemView, ShowView};
+use crate::service::{Filter, NightView};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +31,10 @@ struct Matrix {
     channels: Vec<ChannelView>,
     rows: Vec<Row>,
     urgent: Vec<Urgent>,
+    strays: Vec<Stray>,
+    /// There are more findings than are listed.
+    more: bool,
+    patrol: String,
     halts: Vec<HaltView>,
     next: Option<String>,
     paged: bool,
@@ -66,6 +70,46 @@ struct Moment {
     machine: String,
 }
 
+/// What looking again found.
+struct Stray {
+    item: String,
+    kind: &'static str,
+    sentence: String,
+    since: Moment,
+    advice: String,
+}
+
+/// Findings that the first page lists; the rest is told by the command line.
+const LISTED: usize = 50;
+
+fn stray(delivery: &DeliveryView, now: DateTime<Utc>, zone: Tz) -> Option<Stray> {
+    let found = delivery.finding.as_ref()?;
+    let (channel, title, reason) = (&delivery.channel, &delivery.title, &found.reason);
+    Some(Stray {
+        item: delivery.item.clone(),
+        kind: found.kind.zh(),
+        sentence: format!("{channel}：《{title}》{reason}"),
+        since: moment(&found.since, now, zone),
+        advice: found.advice.clone(),
+    })
+}
+
+/// When everything published was last looked at, in a sentence.
+fn patrolled(nights: &NightView, now: DateTime<Utc>, zone: Tz) -> String {
+    let told = nights.last.iter().map(|one| {
+        let when = match &one.ended {
+            Some(ended) => moment(ended, now, zone).words,
+            None => "正在进行".to_owned(),
+        };
+        let left = match one.counts.left {
+            0 => String::new(),
+            left => format!("，{left} 条没有看"),
+        };
+        format!("{} {when} 看了 {} 条{left}", one.channel, one.counts.looked)
+    });
+    told.collect::<Vec<_>>().join("；")
+}
+
 pub async fn matrix(State(app): State<App>, Query(query): Query<MatrixQuery>) -> Answer {
     let service = &app.service;
     let before = query.cursor.as_ref().and_then(|cursor| cursor.parse().ok());
@@ -83,6 +127,12 @@ pub async fn matrix(State(app): State<App>, Query(query): Query<MatrixQuery>) ->
         .iter()
         .flat_map(|item| item.deliveries.iter().filter_map(urgent));
     let urgent = urgent.collect();
+    let found = service
+        .strays(None, LISTED, |watch| {
+            watch.finding().is_some_and(|found| found.kind.is_alarm())
+        })
+        .await?;
+    let nights = service.nights().await?;
     let rows = page.rows.into_iter().map(|item| Row {
         received: moment(&item.received_at, now, zone),
         cells: channels
@@ -106,6 +156,13 @@ pub async fn matrix(State(app): State<App>, Query(query): Query<MatrixQuery>) ->
         rows: rows.collect(),
         channels,
         urgent,
+        strays: found
+            .rows
+            .iter()
+            .filter_map(|one| stray(one, now, zone))
+            .collect(),
+        more: found.next.is_some(),
+        patrol: patrolled(&nights, now, zone),
         halts: service.halt_views().await?,
         next: page.next,
         paged: query.cursor.is_some(),
@@ -127,6 +184,7 @@ struct Part {
     chip: Chip,
     delivery: DeliveryView,
     live: Option<String>,
+    stray: Option<Stray>,
     attempts: Vec<Try>,
 }
 
@@ -163,6 +221,7 @@ pub async fn timeline(State(app): State<App>, Path(item): Path<String>) -> Answe
                 moment(&live.seen_at, now, zone).exact
             )
         }),
+        stray: stray(&part.delivery, now, zone),
         delivery: part.delivery.clone(),
         attempts: part
             .attempts
@@ -234,7 +293,12 @@ fn chip(delivery: &DeliveryView, now: DateTime<Utc>, zone: Tz) -> Chip {
 }
 
 fn urgent(delivery: &DeliveryView) -> Option<Urgent> {
-    if !delivery.needs_person {
+    // What looking again found is told in a list of its own.
+    let found = delivery
+        .finding
+        .as_ref()
+        .is_some_and(|found| !found.accepted);
+    if !delivery.needs_person || found {
         return None;
     }
     let what = match delivery.state {

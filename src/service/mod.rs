@@ -8,6 +8,7 @@ mod schedules;
 mod store;
 mod submit;
 mod trouble;
+mod verify;
 pub mod view;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub use read::{Filter, Page};
 pub use store::{HeldView, Released, StoreView};
 pub use submit::{Submit, Submitted};
 pub use trouble::{Problem, Trouble};
+pub use verify::{Inspect, Inspection, InspectionView, NightView, parse_cursor};
 
 /// Everything a request needs.
 #[derive(Debug)]
@@ -38,6 +40,8 @@ pub struct Service {
     pub guarded: Arc<dyn Transport>,
     /// Configured channels by number.
     pub names: Vec<(ChannelNo, String)>,
+    /// A person's pass over what is published: the last one, or the one under way.
+    pub inspection: Inspection,
 }
 
 pub type Done<T> = Result<T, Trouble>;

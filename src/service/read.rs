@@ -39,7 +39,9 @@ impl Service {
         let mut rows = Vec::new();
         for item in &items {
             let deliveries = self.store.deliveries(item.id).await?;
-            let mut row = names.item(item, self.category(&item.category).name, &deliveries);
+            let watches = self.store.watches_of(item.id).await?;
+            let category = self.category(&item.category).name;
+            let mut row = names.item(item, category, &deliveries, &watches);
             row.deliveries.retain(|one| fits(one, filter));
             // Asked for a channel or a state, an item without one of them is no answer.
             if row.deliveries.is_empty() && (filter.channel.is_some() || filter.state.is_some()) {
@@ -64,12 +66,13 @@ impl Service {
         let names = self.view_names();
         let item = &dossier.item;
         let category = self.category(&item.category).name;
+        let watches = self.store.watches_of(id).await?;
         let timeline = dossier.deliveries.iter().map(|delivery| TimelineView {
-            delivery: names.delivery(delivery, &item.title),
+            delivery: names.watched(delivery, &item.title, view::of(delivery, &watches)),
             attempts: delivery.log.iter().map(view::attempt).collect(),
         });
         Ok(ShowView {
-            item: names.item(item, category, &dossier.deliveries),
+            item: names.item(item, category, &dossier.deliveries, &watches),
             revisions: dossier
                 .revisions
                 .iter()

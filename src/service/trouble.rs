@@ -15,6 +15,8 @@ pub enum Trouble {
     /// These channels cannot show it as it is; nothing was signed.
     Unfit(Vec<FindingView>),
     Wrong(Words),
+    /// It is under way already.
+    Busy(Words),
     Store(StoreError),
 }
 
@@ -47,6 +49,7 @@ impl Trouble {
             Self::Invalid(_) => ("invalid-submission", 422),
             Self::Unfit(_) => ("does-not-fit", 422),
             Self::Wrong(_) => ("wrong-request", 422),
+            Self::Busy(_) => ("conflict", 409),
             Self::Store(StoreError::Refused(refusal)) => match refusal {
                 Refusal::NoItem(_)
                 | Refusal::NoRevision(..)
@@ -78,7 +81,7 @@ impl Trouble {
 
     fn words(&self) -> Words {
         match self {
-            Self::NotFound(words) | Self::Wrong(words) => words.clone(),
+            Self::NotFound(words) | Self::Wrong(words) | Self::Busy(words) => words.clone(),
             Self::Invalid(complaints) => Words::new(
                 format!(
                     "稿件有 {} 处问题，没有收下。请改好后重新提交。",
@@ -109,7 +112,9 @@ impl Trouble {
         let (problems, findings) = match self {
             Self::Invalid(complaints) => (complaints.clone(), Vec::new()),
             Self::Unfit(findings) => (Vec::new(), findings.clone()),
-            Self::NotFound(_) | Self::Wrong(_) | Self::Store(_) => (Vec::new(), Vec::new()),
+            Self::NotFound(_) | Self::Wrong(_) | Self::Busy(_) | Self::Store(_) => {
+                (Vec::new(), Vec::new())
+            }
         };
         Problem {
             kind: format!("urn:lubu:problem:{kind}"),

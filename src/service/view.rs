@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::ids::ChannelNo;
 use crate::model::attempt::{Attempt, Outcome};
 use crate::model::delivery::{Delivery, Hold, PublicState, State};
+use crate::model::finding::{Kind, Watch};
 use crate::model::item::{Item, Revision};
+use crate::model::patrol::Counts;
 use crate::model::scope::Scope;
 
 pub fn time(at: Timestamp) -> String {
@@ -46,6 +48,36 @@ pub struct DeliveryView {
     pub first_live: Option<String>,
     /// When it was last wanted otherwise.
     pub since: String,
+    /// What looking again found.
+    #[serde(default)]
+    pub finding: Option<StrayView>,
+}
+
+/// What was found about something published: not what it should be, or not to be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StrayView {
+    pub kind: Kind,
+    /// First seen so.
+    pub since: String,
+    pub reason: String,
+    pub reason_en: String,
+    /// What a person can do about it.
+    pub advice: String,
+    pub advice_en: String,
+    /// A person let it stand.
+    pub accepted: bool,
+}
+
+/// The last pass over a channel, or the one under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PatrolView {
+    pub channel: String,
+    pub began: String,
+    pub ended: Option<String>,
+    pub counts: Counts,
+    /// Why it did not look at everything.
+    pub stopped: Option<String>,
+    pub stopped_en: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -223,10 +255,40 @@ impl Names<'_> {
             needs_person: needs_person(delivery),
             first_live: delivery.first_live.map(time),
             since: time(delivery.since),
+            finding: None,
         }
     }
 
-    pub fn item(&self, item: &Item, category_name: String, deliveries: &[Delivery]) -> ItemView {
+    /// The same with what looking again found, where that is more than a suspicion.
+    pub fn watched(&self, delivery: &Delivery, title: &str, watch: Option<&Watch>) -> DeliveryView {
+        let plain = self.delivery(delivery, title);
+        let found = watch.and_then(|watch| {
+            let accepted = watch.accepted();
+            let finding = watch.finding().or(accepted)?;
+            let advice = advice(finding.kind, &plain);
+            Some(StrayView {
+                kind: finding.kind,
+                since: time(finding.since),
+                reason: finding.words.zh.clone(),
+                reason_en: finding.words.en.clone(),
+                advice: advice.zh,
+                advice_en: advice.en,
+                accepted: accepted.is_some(),
+            })
+        });
+        DeliveryView {
+            finding: found,
+            ..plain
+        }
+    }
+
+    pub fn item(
+        &self,
+        item: &Item,
+        category_name: String,
+        deliveries: &[Delivery],
+        watches: &[Watch],
+    ) -> ItemView {
         ItemView {
             id: item.id.to_string(),
             title: item.title.clone(),
@@ -240,10 +302,49 @@ impl Names<'_> {
             schedule: item.schedule.clone(),
             deliveries: deliveries
                 .iter()
-                .map(|one| self.delivery(one, &item.title))
+                .map(|one| self.watched(one, &item.title, of(one, watches)))
                 .collect(),
         }
     }
+}
+
+/// The ways out. None of them is taken by itself.
+fn advice(kind: Kind, delivery: &DeliveryView) -> Words {
+    let (id, item) = (&delivery.id, &delivery.item);
+    match kind {
+        Kind::Changed => Words::new(
+            format!(
+                "正常的编辑修改：lubu confirm {id} --published；要改回签发的内容：lubu retry {id}（不能在原处更正的渠道请到平台上改）；不再公开：lubu withdraw {item}"
+            ),
+            format!(
+                "an edit that may stand: `lubu confirm {id} --published`; put right: `lubu retry {id}` (or by hand, where nothing is corrected in place); take down: `lubu withdraw {item}`"
+            ),
+        ),
+        Kind::Removed => Words::new(
+            format!(
+                "要重新发布：lubu retry {id}；就这样不再补发：lubu confirm {id} --absent；其实还在：lubu confirm {id} --published 网址"
+            ),
+            format!(
+                "publish anew: `lubu retry {id}`; leave it gone: `lubu confirm {id} --absent`; it is there after all: `lubu confirm {id} --published URL`"
+            ),
+        ),
+        Kind::Duplicate => Words::new(
+            format!(
+                "请在平台上删除多余的，然后 lubu confirm {id} --published；全部撤下：lubu withdraw {item}"
+            ),
+            format!(
+                "delete the spare ones on the platform, then `lubu confirm {id} --published`; take all down: `lubu withdraw {item}`"
+            ),
+        ),
+        Kind::Unreachable | Kind::Uncheckable => Words::new(
+            format!("请打开网址人工看一眼；还在：lubu confirm {id} --published"),
+            format!("please look yourself; if it is there: `lubu confirm {id} --published`"),
+        ),
+    }
+}
+
+pub fn of<'a>(delivery: &Delivery, watches: &'a [Watch]) -> Option<&'a Watch> {
+    watches.iter().find(|watch| watch.id == delivery.id)
 }
 
 fn needs_person(delivery: &Delivery) -> bool {

@@ -11,8 +11,10 @@ use crate::ids::{ChannelNo, DeliveryId, ItemId};
 use crate::model::approval::{Approval, OnCorrection};
 use crate::model::channel::{Breaker, Pause};
 use crate::model::delivery::{Delivery, Event, Illegal, JobNow};
+use crate::model::finding::{Look, News, Watch};
 use crate::model::halt::Halt;
 use crate::model::item::{Item, Revision};
+use crate::model::patrol::Patrol;
 
 /// Who wants it, and through which door.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,10 +84,19 @@ pub enum Act {
         id: DeliveryId,
         event: Box<Event>,
     },
-    /// Before a look that spends quota.
+    /// What came of looking again at what rests as published.
+    Verify {
+        id: DeliveryId,
+        version: u64,
+        look: Box<Look>,
+    },
+    /// How far a pass over a channel has got.
+    Patrol(Box<Patrol>),
+    /// Before a look that spends quota. Looks that can wait may spend a share of it only.
     Spend {
         channel: ChannelNo,
         costs: Vec<Cost>,
+        share: Share,
     },
     Lane {
         actor: Actor,
@@ -125,6 +136,13 @@ pub enum Act {
     Adopt {
         actor: Actor,
     },
+}
+
+/// How much of a quota a look may use up, others' use counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    Whole,
+    Percent(u8),
 }
 
 /// A new item with its first revision.
@@ -181,7 +199,18 @@ pub enum Answer {
     Moved(Box<Delivery>),
     /// After a settlement, and the deliveries that it released.
     Settled(Box<Delivery>, Vec<Delivery>),
+    /// After another look at what was published.
+    Verified(Box<Verified>),
     Done,
+}
+
+#[derive(Debug)]
+pub struct Verified {
+    pub delivery: Delivery,
+    pub watch: Option<Watch>,
+    pub news: Option<News>,
+    /// Other channels' deliveries that may go on.
+    pub released: Vec<Delivery>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

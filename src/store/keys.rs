@@ -9,6 +9,10 @@ pub const SUBMITTERS: &[u8] = b"k";
 pub const CONTENTS: &[u8] = b"h";
 pub const REVISIONS: &[u8] = b"r";
 pub const APPROVALS: &[u8] = b"a";
+/// What is on record of published copies that are not simply well.
+pub const WATCHES: &[u8] = b"f";
+/// The last pass over each channel.
+pub const PATROLS: &[u8] = b"v";
 
 /// Stands there while the folder is not adopted.
 pub const WITHHELD: &[u8] = b"w";
@@ -44,6 +48,28 @@ pub fn delivery(id: DeliveryId) -> Vec<u8> {
 
 pub fn deliveries(item: ItemId) -> Vec<u8> {
     join(b'd', &[item.bytes()])
+}
+
+pub fn watch(id: DeliveryId) -> Vec<u8> {
+    join(b'f', &[id.item.bytes(), &id.channel.0.to_be_bytes()])
+}
+
+pub fn watches(item: ItemId) -> Vec<u8> {
+    join(b'f', &[item.bytes()])
+}
+
+pub fn patrol(number: ChannelNo) -> Vec<u8> {
+    join(b'v', &[&number.0.to_be_bytes()])
+}
+
+/// Whose record a delivery's key names, without reading it.
+pub fn delivery_of(key: &[u8]) -> Option<DeliveryId> {
+    let rest = key.strip_prefix(DELIVERIES)?;
+    let (item, channel) = rest.split_first_chunk::<16>()?;
+    Some(DeliveryId {
+        item: ItemId::from_bytes(*item),
+        channel: ChannelNo(u16::from_be_bytes(channel.try_into().ok()?)),
+    })
 }
 
 pub fn channel(number: ChannelNo) -> Vec<u8> {
@@ -91,7 +117,7 @@ pub fn first_drafts(hash: &str) -> Vec<u8> {
 
 /// Whether a key begins with this item, after its letter.
 pub fn is_under(item: ItemId, key: &[u8]) -> bool {
-    let letter = key.first().is_some_and(|letter| b"iradb".contains(letter));
+    let letter = key.first().is_some_and(|letter| b"iradbf".contains(letter));
     letter && key.get(1..17) == Some(item.bytes().as_slice())
 }
 

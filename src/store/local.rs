@@ -15,12 +15,14 @@ use super::embedded::{
     Order, Reader, Scan, Tell, record,
 };
 use super::office::{Office, Rules, Run};
-use super::{Desk, Dossier, Standing, Store, StoreError, Stored, keys};
-use crate::ids::{DeliveryId, ItemId};
+use super::{Desk, Dossier, Standing, Store, StoreError, Stored, Stretch, keys};
+use crate::ids::{ChannelNo, DeliveryId, ItemId};
 use crate::model::channel::ChannelRecord;
 use crate::model::delivery::{Delivery, Hold, State};
+use crate::model::finding::Watch;
 use crate::model::halt::StopOrder;
 use crate::model::item::{Item, Revision};
+use crate::model::patrol::Patrol;
 
 #[derive(Debug, Clone)]
 pub struct Local {
@@ -169,6 +171,34 @@ fn filtered(reader: &Reader<'_>, keep: impl Fn(&Delivery) -> bool) -> Stored<Vec
     }
 }
 
+/// Records read for one stretch, whoever's they are.
+const STRETCH: usize = 1000;
+
+/// Other channels' records are told by their keys and not read.
+fn stretch(reader: &Reader<'_>, channel: ChannelNo, before: Option<DeliveryId>) -> Stored<Stretch> {
+    let after = before.map(keys::delivery);
+    let page = reader
+        .scan_prefix(&Scan {
+            prefix: keys::DELIVERIES,
+            after: after.as_deref(),
+            limit: STRETCH,
+            order: Order::Reverse,
+        })
+        .map_err(unread)?;
+    let mut stretch = Stretch::default();
+    for (key, value) in &page {
+        let id = keys::delivery_of(key);
+        stretch.next = id;
+        if id.is_some_and(|id| id.channel == channel) {
+            let delivery: Delivery = record::decode(value).map_err(unread)?;
+            let rests = matches!(delivery.state, State::Live);
+            stretch.deliveries.extend(rests.then_some(delivery));
+        }
+    }
+    stretch.next = stretch.next.filter(|_| page.len() == STRETCH);
+    Ok(stretch)
+}
+
 #[async_trait]
 impl Store for Local {
     async fn act(&self, act: Act) -> Stored<Answer> {
@@ -292,6 +322,41 @@ impl Store for Local {
     async fn unsettled(&self) -> Stored<Vec<Delivery>> {
         self.read(|reader| filtered(reader, |one| !one.public_state().at_rest()))
             .await
+    }
+
+    async fn published(&self, channel: ChannelNo, before: Option<DeliveryId>) -> Stored<Stretch> {
+        self.read(move |reader| stretch(reader, channel, before))
+            .await
+    }
+
+    async fn watch(&self, id: DeliveryId) -> Stored<Option<Watch>> {
+        self.read(move |reader| get(reader, &keys::watch(id))).await
+    }
+
+    async fn watches_of(&self, item: ItemId) -> Stored<Vec<Watch>> {
+        self.read(move |reader| all(reader, &keys::watches(item)))
+            .await
+    }
+
+    async fn watches(&self, after: Option<DeliveryId>, limit: usize) -> Stored<Vec<Watch>> {
+        self.read(move |reader| {
+            let after = after.map(keys::watch);
+            let order = Order::Forward;
+            scan(
+                reader,
+                &Scan {
+                    prefix: keys::WATCHES,
+                    after: after.as_deref(),
+                    limit,
+                    order,
+                },
+            )
+        })
+        .await
+    }
+
+    async fn patrols(&self) -> Stored<Vec<Patrol>> {
+        self.read(|reader| all(reader, keys::PATROLS)).await
     }
 
     async fn channels(&self) -> Stored<Vec<ChannelRecord>> {

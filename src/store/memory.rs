@@ -16,12 +16,14 @@ use serde::de::DeserializeOwned;
 use super::act::{Act, Answer};
 use super::embedded::{Header, Table, View, record};
 use super::office::{Office, Rules, Run};
-use super::{Copied, Desk, Dossier, Standing, Store, StoreError, Stored, keys};
-use crate::ids::{DeliveryId, ItemId};
+use super::{Copied, Desk, Dossier, Standing, Store, StoreError, Stored, Stretch, keys};
+use crate::ids::{ChannelNo, DeliveryId, ItemId};
 use crate::model::channel::ChannelRecord;
 use crate::model::delivery::{Delivery, Hold, State};
+use crate::model::finding::Watch;
 use crate::model::halt::StopOrder;
 use crate::model::item::{Item, Revision};
+use crate::model::patrol::Patrol;
 
 /// What outlives a process.
 #[derive(Debug, Clone, Default)]
@@ -183,6 +185,36 @@ impl Store for Memory {
         let mut all: Vec<Delivery> = self.read(|view| all(view, keys::DELIVERIES))?;
         all.retain(|one| !one.public_state().at_rest());
         Ok(all)
+    }
+
+    async fn published(&self, channel: ChannelNo, before: Option<DeliveryId>) -> Stored<Stretch> {
+        let mut deliveries: Vec<Delivery> = self.read(|view| all(view, keys::DELIVERIES))?;
+        deliveries.retain(|one| {
+            let own = one.id.channel == channel && matches!(one.state, State::Live);
+            own && before.is_none_or(|before| one.id < before)
+        });
+        deliveries.reverse();
+        let next = None;
+        Ok(Stretch { deliveries, next })
+    }
+
+    async fn watch(&self, id: DeliveryId) -> Stored<Option<Watch>> {
+        self.read(|view| get(view, &keys::watch(id)))
+    }
+
+    async fn watches_of(&self, item: ItemId) -> Stored<Vec<Watch>> {
+        self.read(|view| all(view, &keys::watches(item)))
+    }
+
+    async fn watches(&self, after: Option<DeliveryId>, limit: usize) -> Stored<Vec<Watch>> {
+        let mut watches: Vec<Watch> = self.read(|view| all(view, keys::WATCHES))?;
+        watches.retain(|one| after.is_none_or(|after| one.id > after));
+        watches.truncate(limit);
+        Ok(watches)
+    }
+
+    async fn patrols(&self) -> Stored<Vec<Patrol>> {
+        self.read(|view| all(view, keys::PATROLS))
     }
 
     async fn channels(&self) -> Stored<Vec<ChannelRecord>> {

@@ -17,12 +17,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use lubu_channels::Words;
 
-use crate::ids::{DeliveryId, ItemId};
+use crate::ids::{ChannelNo, DeliveryId, ItemId};
 use crate::model::approval::Approval;
 use crate::model::channel::ChannelRecord;
 use crate::model::delivery::Delivery;
+use crate::model::finding::Watch;
 use crate::model::halt::StopOrder;
 use crate::model::item::{Item, Revision};
+use crate::model::patrol::Patrol;
 
 pub use act::{Act, Actor, Answer, Refusal};
 pub use embedded::Copied;
@@ -80,6 +82,14 @@ pub struct Desk {
     pub content: Option<Arc<Vec<u8>>>,
 }
 
+/// A part of what a channel shows.
+#[derive(Debug, Clone, Default)]
+pub struct Stretch {
+    pub deliveries: Vec<Delivery>,
+    /// Where the next stretch begins; none after the oldest.
+    pub next: Option<DeliveryId>,
+}
+
 /// How the store stands.
 #[derive(Debug, Clone)]
 pub struct Standing {
@@ -120,6 +130,21 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Every delivery that is not at rest, for the start.
     async fn unsettled(&self) -> Stored<Vec<Delivery>>;
+
+    /// What rests as published on a channel, newest item first, beginning before `before`. A bounded
+    /// stretch of all records is read: it may hold nothing, and `next` says where to go on.
+    async fn published(&self, channel: ChannelNo, before: Option<DeliveryId>) -> Stored<Stretch>;
+
+    /// What is on record of a published copy beside its delivery.
+    async fn watch(&self, id: DeliveryId) -> Stored<Option<Watch>>;
+
+    async fn watches_of(&self, item: ItemId) -> Stored<Vec<Watch>>;
+
+    /// All of it, in the order of items, beginning after `after`.
+    async fn watches(&self, after: Option<DeliveryId>, limit: usize) -> Stored<Vec<Watch>>;
+
+    /// The last pass over each channel, or the one under way.
+    async fn patrols(&self) -> Stored<Vec<Patrol>>;
 
     async fn channels(&self) -> Stored<Vec<ChannelRecord>>;
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lubu::clock::Time;
-use lubu::engine::{Bench, Dice, Drafts, Engine, Shared, Shelf};
+use lubu::config::Verify;
+use lubu::engine::{Bench, Dice, Drafts, Engine, Shared, Shelf, Which};
 use lubu::ids::{ChannelNo, DeliveryId, ItemId};
 use lubu::model::approval::{Approval, OnCorrection};
 use lubu::model::channel::ChannelRecord;
@@ -179,6 +180,32 @@ impl House {
                     0
                 };
                 last = now;
+            }
+        });
+    }
+
+    /// Looks again at all that a channel shows. A second look that is owed is left to the next call.
+    pub fn patrol(&self, name: &str) {
+        let orders = Verify {
+            cron: None,
+            expression: String::new(),
+            zone: chrono_tz::UTC,
+            gap: Duration::ZERO,
+            within: None,
+            share: 100,
+            first_after: Duration::ZERO,
+        };
+        let number = self.no(name);
+        let told = |_: &_| {};
+        let engine = &self.life().engine;
+        self.on(async {
+            tokio::select! {
+                _ = engine.patrol(number, Which::All, &orders, &told) => {}
+                () = async {
+                    for _ in 0..5_000 {
+                        tokio::task::yield_now().await;
+                    }
+                } => {}
             }
         });
     }

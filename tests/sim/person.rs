@@ -50,7 +50,12 @@ pub fn says(platform: &Platform, delivery: &Delivery) -> Option<(&'static str, E
     }
     if delivery.public_state() == PublicState::Failed || refused {
         let nothing = matches!(delivery.wanted, Wanted::Keep { .. });
-        return (!nothing).then(|| ("李", Event::Retry { by: "李".into() }));
+        // An old copy that was to stay is not sent again: it is left gone.
+        return Some(if nothing {
+            ("张", Event::SaidAbsent { by: "张".into() })
+        } else {
+            ("李", Event::Retry { by: "李".into() })
+        });
     }
     let by = "张".to_owned();
     Some((

@@ -370,6 +370,12 @@ impl Known {
                     self.stands(one);
                 }
             }
+            Answer::Verified(verified) => {
+                self.stands(&verified.delivery);
+                for one in &verified.released {
+                    self.stands(one);
+                }
+            }
             Answer::Deliveries(all) => all.iter().for_each(|one| self.stands(one)),
             Answer::Channel(_) | Answer::Accepted(_) | Answer::Done => {}
         }
@@ -669,6 +675,34 @@ impl Store for Watched {
 
     async fn unsettled(&self) -> Stored<Vec<Delivery>> {
         self.read(self.inner.unsettled()).await
+    }
+
+    async fn published(
+        &self,
+        channel: ChannelNo,
+        before: Option<DeliveryId>,
+    ) -> Stored<lubu::store::Stretch> {
+        self.read(self.inner.published(channel, before)).await
+    }
+
+    async fn watch(&self, id: DeliveryId) -> Stored<Option<lubu::model::finding::Watch>> {
+        self.read(self.inner.watch(id)).await
+    }
+
+    async fn watches_of(&self, item: ItemId) -> Stored<Vec<lubu::model::finding::Watch>> {
+        self.read(self.inner.watches_of(item)).await
+    }
+
+    async fn watches(
+        &self,
+        after: Option<DeliveryId>,
+        limit: usize,
+    ) -> Stored<Vec<lubu::model::finding::Watch>> {
+        self.read(self.inner.watches(after, limit)).await
+    }
+
+    async fn patrols(&self) -> Stored<Vec<lubu::model::patrol::Patrol>> {
+        self.read(self.inner.patrols()).await
     }
 
     async fn channels(&self) -> Stored<Vec<ChannelRecord>> {

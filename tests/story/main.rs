@@ -19,4 +19,5 @@ mod recovery;
 mod restored;
 mod scripted;
 mod unknown_outcome;
+mod verify;
 mod withdrawal;

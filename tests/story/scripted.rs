@@ -40,6 +40,18 @@ pub struct World {
     /// What looks answer; what is really there when it is empty.
     pub looks: VecDeque<Truth>,
     pub checks_fail: bool,
+    /// What looks at copies say, whatever is there.
+    pub said: Option<Verdict>,
+    /// Looks fail.
+    pub unread: bool,
+    /// Looks at these items fail.
+    pub lost: Vec<String>,
+    /// Looks that were made.
+    pub looked: usize,
+    /// Looks wait for it, where the story sets one.
+    pub look_gate: Option<CancellationToken>,
+    /// Finished steps say themselves that it is live, and no more than that.
+    pub status_only: bool,
     /// Opened by the story.
     pub gate: CancellationToken,
     /// Cancelled when the process dies.
@@ -126,13 +138,19 @@ impl Scripted {
             [_] => Verdict::Live(Match::Earlier),
             many => Verdict::Several(many.iter().map(|(key, _)| key.clone()).collect()),
         };
+        let verdict = world.said.clone().unwrap_or(verdict);
+        let evidence = if world.status_only {
+            Evidence::Status
+        } else {
+            Evidence::ReadBack
+        };
         let address = Some(format!("http://127.0.0.1/{}", item(job)));
         Seen {
             place: 0,
             verdict,
             remote_id: None,
             address,
-            evidence: Evidence::ReadBack,
+            evidence,
         }
     }
 
@@ -267,7 +285,19 @@ impl Channel for Scripted {
     }
 
     async fn look(&self, job: &Job, at: Target<'_>, _: &Call<'_>) -> Result<Sighting, Failure> {
-        let scripted = self.world.lock().expect("unpoisoned").looks.pop_front();
+        let (scripted, gate, unread) = {
+            let mut world = self.world.lock().expect("unpoisoned");
+            world.looked += 1;
+            let gate = world.look_gate.clone();
+            let unread = world.unread || world.lost.contains(&item(job));
+            (world.looks.pop_front(), gate, unread)
+        };
+        if let Some(gate) = gate {
+            gate.cancelled().await;
+        }
+        if unread {
+            return Err(failure(Fate::Again { not_before: None }));
+        }
         let seen = self.seen(job);
         let there = matches!(seen.verdict, Verdict::Live(_));
         let mut progress = job.progress.clone();

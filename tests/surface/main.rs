@@ -21,3 +21,4 @@ mod main_road;
 mod office;
 mod schedules;
 mod secrets;
+mod verify;

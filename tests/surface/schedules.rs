@@ -174,6 +174,7 @@ async fn service(base: &Path, time: &Arc<Steered>) -> Arc<Service> {
         config: Arc::new(config),
         store,
         names,
+        inspection: lubu::service::Inspection::default(),
     })
 }
 

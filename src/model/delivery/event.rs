@@ -3,6 +3,7 @@
 use lubu_channels::{Failure, Receipt, Sighting, Step, Timestamp, Words};
 
 use super::{Hold, JobNow, WantedRevision, Why};
+use crate::model::finding::Moves;
 
 /// What can happen to a delivery.
 #[derive(Debug, Clone)]
@@ -53,6 +54,12 @@ pub enum Event {
     LookFailed {
         failure: Failure,
     },
+    /// It was looked at again after it had come to rest, and the look says so much.
+    Verified {
+        moves: Moves,
+        sighting: Sighting,
+        words: Words,
+    },
     /// Time went back so far, by a person's word: what was to happen then happens as much earlier.
     ClockBack {
         by: chrono::TimeDelta,
@@ -95,6 +102,7 @@ impl Event {
             Self::Person { .. } => "person",
             Self::Looked { .. } => "looked",
             Self::LookFailed { .. } => "look_failed",
+            Self::Verified { .. } => "verified",
             Self::ClockBack { .. } => "clock_back",
             Self::Retry { .. } => "retry",
             Self::Restored => "restored",

@@ -14,6 +14,7 @@ mod seen;
 mod sweep;
 mod transition;
 mod unknown;
+mod verified;
 mod view;
 mod wanted;
 

@@ -4,7 +4,7 @@ use lubu_channels::{Effect, Evidence, Fate, Goal, Kind, Progress, Timestamp, Upd
 
 use super::log::decided;
 use super::transition::{Legal, later};
-use super::{Delivery, Doubt, Hold, State, Wanted, Why, restored, seen, unknown, wanted};
+use super::{Delivery, Doubt, Hold, State, Wanted, Why, restored, seen, unknown, verified, wanted};
 use crate::model::attempt::{Outcome, Told};
 use crate::model::policy::Policy;
 
@@ -34,7 +34,7 @@ pub(super) fn retry(d: &mut Delivery, by: String, now: Timestamp, policy: &Polic
         if unknown::look_first(d, now, policy) {
             return Some(());
         }
-        new_round_after_known(d);
+        new_round_after_known(d, policy);
     }
     d.said_absent = None;
     d.state = State::Due {
@@ -58,11 +58,12 @@ fn earliest(d: &Delivery, told: &Told, now: Timestamp) -> Timestamp {
 
 /// An unknown outcome that was shown to be absent keeps its round and so its key; a known one
 /// starts anew, from nothing where the remote object is gone.
-fn new_round_after_known(d: &mut Delivery) {
+fn new_round_after_known(d: &mut Delivery, policy: &Policy) {
     if d.doubt.as_ref().is_some_and(|doubt| !doubt.echo) {
         return;
     }
     start_anew_if_gone(d);
+    verified::put_right(d, policy);
     d.round += 1;
     d.repeats = 0;
 }
@@ -100,7 +101,9 @@ pub(super) fn said_live(
     now: Timestamp,
     policy: &Policy,
 ) -> Legal {
-    let goal = spoken_of(d)?;
+    // Of what rests as published too: a person can read what no look can.
+    let rests = matches!(d.state, State::Live).then_some(Goal::Publish);
+    let goal = spoken_of(d).or(rests)?;
     let words = Words::new(format!("{by} 核实已发布"), format!("{by} saw it published"));
     decided(d, "confirm", Outcome::Person, Some(words.clone()), now);
     d.doubt = None;
@@ -137,8 +140,9 @@ fn forget_copy(d: &mut Delivery, policy: &Policy) {
 pub(super) fn said_absent(d: &mut Delivery, by: String, now: Timestamp, policy: &Policy) -> Legal {
     let goal = spoken_of(d)?;
     if matches!(d.state, State::Failed { .. }) {
-        return None;
+        return verified::leave_gone(d, &by, now);
     }
+    verified::forget_twins(d);
     let words = Words::new(
         format!("{by} 核实平台上没有"),
         format!("{by} saw that it is not there"),

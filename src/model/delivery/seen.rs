@@ -10,7 +10,7 @@ use lubu_channels::{
 
 use super::log::decided;
 use super::transition::back_off;
-use super::{Delivery, Hold, State, Unknown, Wanted, wanted};
+use super::{Delivery, Hold, State, Unknown, Wanted, verified, wanted};
 use crate::model::attempt::{Attempt, Outcome, Told};
 use crate::model::policy::Policy;
 
@@ -68,6 +68,7 @@ fn after_publish(d: &mut Delivery, seen: &Seen, now: Timestamp, policy: &Policy)
         Verdict::Removed(by) => removed(d, *by),
         Verdict::Several(ids) => {
             d.shown = true;
+            verified::keep_twins(d, ids);
             let words = Words::new(
                 format!("平台上有 {} 条相同内容：{}", ids.len(), ids.join("、")),
                 format!("{} public copies: {}", ids.len(), ids.join(", ")),
@@ -164,7 +165,7 @@ fn wait(d: &mut Delivery, words: Option<Words>, now: Timestamp, policy: &Policy)
     }
 }
 
-fn live(d: &mut Delivery, seen: &Seen, now: Timestamp, policy: &Policy) {
+pub(super) fn live(d: &mut Delivery, seen: &Seen, now: Timestamp, policy: &Policy) {
     set_copy(d, seen, now);
     d.doubt = d.doubt.take().and_then(|doubt| doubt.settled(now, policy));
     d.tries = 0;
@@ -193,7 +194,7 @@ pub(super) fn set_live(
     live(d, &seen, now, policy);
 }
 
-fn set_copy(d: &mut Delivery, seen: &Seen, now: Timestamp) {
+pub(super) fn set_copy(d: &mut Delivery, seen: &Seen, now: Timestamp) {
     let revision = d.sent().or(d.wanted_revision()).unwrap_or(1);
     let before = d.copy.take();
     d.shown = true;
@@ -222,6 +223,9 @@ pub(super) fn gone(d: &mut Delivery, now: Timestamp, policy: &Policy) {
         };
         return;
     }
+    if verified::asks_for_twins(d) {
+        return;
+    }
     d.copy = None;
     d.shown = false;
     d.doubt = None;
@@ -246,7 +250,7 @@ fn refused(d: &mut Delivery, why: &Words) {
     failed(d, Kind::Content, why.clone());
 }
 
-fn failed(d: &mut Delivery, kind: Kind, words: Words) {
+pub(super) fn failed(d: &mut Delivery, kind: Kind, words: Words) {
     let told = Told {
         kind,
         fate: Fate::Never,

@@ -1,5 +1,7 @@
 //! Every event in every state, and what may never come of it.
 
+mod verifying;
+
 use std::time::Duration;
 
 use lubu_channels::{
@@ -12,6 +14,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::ids::{ChannelNo, DeliveryId, ItemId};
 use crate::model::attempt::Outcome;
+use crate::model::finding::Moves;
 use crate::model::policy::Policy;
 use crate::model::retry::Backoff;
 
@@ -774,7 +777,11 @@ fn every_event_is_legal_or_refused_in_every_state() {
             || one(|desk| desk.must(Event::Waits(Hold::After(vec![ChannelNo(2)])))),
             "released",
         ),
-        ("live", || one(Desk::live), "looked look_failed"),
+        (
+            "live",
+            || one(Desk::live),
+            "looked look_failed verified said_live",
+        ),
         (
             "failed",
             || {
@@ -854,6 +861,11 @@ fn every_event(desk: &Desk) -> Vec<Event> {
             failure: failure(Fate::Unsure),
         },
         Event::Lost,
+        Event::Verified {
+            moves: Moves::Changed,
+            sighting: sighting(&Progress::default(), Truth::NotAsked, verdict(3)),
+            words: words(),
+        },
         Event::Finished,
         Event::Postponed {
             until: desk.now,
@@ -884,6 +896,7 @@ enum Move {
     Begin(Effect, bool),
     Ends(u8),
     Looks(u8),
+    Verified(u8),
     Wanted(u8),
     Person(u8),
     Waits(u8),
@@ -902,6 +915,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         4 => (effect, any::<bool>()).prop_map(|(effect, shows)| Move::Begin(effect, shows)),
         4 => (0_u8..8).prop_map(Move::Ends),
         4 => (0_u8..14).prop_map(Move::Looks),
+        1 => (0_u8..4).prop_map(Move::Verified),
         2 => (0_u8..6).prop_map(Move::Wanted),
         2 => (0_u8..3).prop_map(Move::Person),
         2 => (0_u8..5).prop_map(Move::Waits),
@@ -963,6 +977,7 @@ fn event(desk: &Desk, one: &Move, number: &mut u32) -> Option<Event> {
                 sighting: sighting(&progress, truth, verdict(*kind)),
             }
         }
+        Move::Verified(kind) => looked_again(*kind, &progress),
         Move::Wanted(0) => withdrawn(),
         Move::Wanted(1) => Event::Kept { why: words() },
         Move::Wanted(kind) => {
@@ -1006,6 +1021,20 @@ fn event(desk: &Desk, one: &Move, number: &mut u32) -> Option<Event> {
     })
 }
 
+fn looked_again(kind: u8, progress: &Progress) -> Event {
+    let (moves, seen) = match kind {
+        0 => (Moves::Well, 1),
+        1 => (Moves::Changed, 3),
+        2 => (Moves::Removed, 6),
+        _ => (Moves::Duplicate, 10),
+    };
+    Event::Verified {
+        moves,
+        sighting: sighting(progress, Truth::NotAsked, verdict(seen)),
+        words: words(),
+    }
+}
+
 fn verdict(kind: u8) -> Option<Verdict> {
     Some(match kind {
         1 => Verdict::Live(Match::Same),
@@ -1027,6 +1056,11 @@ fn judge(before: &Delivery, after: &Delivery, event: &Event) -> Result<(), Strin
     let claim = |holds: bool, what: &str| holds.then_some(()).ok_or_else(|| what.to_owned());
     claim(after.repeats <= 1, "more than one automatic repeat a round")?;
     claim(after.log.len() <= KEPT, "the log grows without end")?;
+    let due = matches!(after.state, State::Due { .. });
+    claim(
+        !(due && matches!(event, Event::Verified { .. })),
+        "looking again makes something due",
+    )?;
     let (State::Working { step, .. }, Event::Intent { job, .. }) = (&after.state, event) else {
         return Ok(());
     };

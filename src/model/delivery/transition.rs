@@ -10,7 +10,9 @@ use lubu_channels::{
 
 use super::event::{Event, Illegal};
 use super::log::{close, decided, push};
-use super::{Delivery, Hold, JobNow, State, Wanted, Why, person, restored, seen, unknown, wanted};
+use super::{
+    Delivery, Hold, JobNow, State, Wanted, Why, person, restored, seen, unknown, verified, wanted,
+};
 use crate::model::attempt::{Attempt, Outcome, Told};
 use crate::model::policy::Policy;
 
@@ -44,6 +46,11 @@ pub fn transition(
         Event::LookFailed { failure } => {
             look_failed(d, &failure, now, policy).ok_or(illegal)?;
         }
+        Event::Verified {
+            moves,
+            sighting,
+            words,
+        } => verified::verified(d, moves, sighting, words, now, policy).ok_or(illegal)?,
         Event::ClockBack { by } => clock_back(d, by),
         Event::Retry { by } => person::retry(d, by, now, policy).ok_or(illegal)?,
         Event::Restored => restored::hold(d, now, policy).ok_or(illegal)?,

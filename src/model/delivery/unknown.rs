@@ -9,7 +9,7 @@ use lubu_channels::{Effect, Fate, Goal, Kind, Sighting, Step, Timestamp, Truth, 
 
 use super::log::decided;
 use super::transition::{applied, back_off, later};
-use super::{Delivery, Doubt, Hold, JobNow, State, Unknown, Wanted, Why, seen, wanted};
+use super::{Delivery, Doubt, Hold, JobNow, State, Unknown, Wanted, Why, seen, verified, wanted};
 use crate::model::attempt::{Outcome, Told};
 use crate::model::policy::Policy;
 use crate::planted::{Bug, bug};
@@ -277,6 +277,7 @@ fn several(d: &mut Delivery, ids: &[String], now: Timestamp) {
     );
     decided(d, "look", Outcome::Found, Some(words.clone()), now);
     d.shown = true;
+    verified::keep_twins(d, ids);
     d.state = State::Held {
         why: Hold::Differs(words),
         at: None,

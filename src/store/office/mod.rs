@@ -11,6 +11,7 @@ mod intake;
 mod lane;
 mod names;
 mod send;
+mod verify;
 
 pub use erase::belongs;
 pub use lane::Run;
@@ -91,6 +92,7 @@ impl Domain for Office {
     fn class(act: &Act) -> Class {
         match act {
             Act::Settle { .. }
+            | Act::Verify { .. }
             | Act::Decide { .. }
             | Act::Withdraw { .. }
             | Act::Lane { .. }
@@ -108,7 +110,8 @@ impl Domain for Office {
             | Act::Approve(_)
             | Act::Release { .. }
             | Act::Fire { .. }
-            | Act::Fired { .. } => Class::Intake,
+            | Act::Fired { .. }
+            | Act::Patrol(_) => Class::Intake,
         }
     }
 
@@ -191,7 +194,13 @@ impl Desk<'_> {
                 lane,
             } => self.settle(id, version, *event, dice, lane),
             Act::Decide { actor, id, event } => self.person(&actor, id, *event),
-            Act::Spend { channel, costs } => self.spend_for_look(channel, &costs),
+            Act::Verify { id, version, look } => self.verify(id, version, *look),
+            Act::Patrol(patrol) => self.patrol(&patrol),
+            Act::Spend {
+                channel,
+                costs,
+                share,
+            } => self.spend_for_look(channel, &costs, share),
             Act::Lane {
                 actor,
                 channel,
@@ -266,6 +275,7 @@ impl Desk<'_> {
     }
 
     fn put_delivery(&mut self, delivery: &Delivery) -> Result<(), Refusal> {
+        self.keep_watch(delivery)?;
         if bug(Bug::B12) {
             let mut forgetful = delivery.clone();
             forgetful.tries = 0;

@@ -16,7 +16,7 @@ use crate::model::limit::{Used, window};
 use crate::model::policy::Policy;
 use crate::model::scope::Scope;
 use crate::planted::{Bug, bug};
-use crate::store::act::{Actor, Answer, LaneNews, Refusal};
+use crate::store::act::{Actor, Answer, LaneNews, Refusal, Share};
 use crate::store::embedded::Change;
 use crate::store::keys;
 
@@ -64,7 +64,7 @@ impl Desk<'_> {
             // Its key has run out meanwhile: it is looked for instead.
             return self.waits(after);
         }
-        if let Err(refusal) = self.spend(policy, &costs, goal) {
+        if let Err(refusal) = self.spend(policy, &costs, |quota| ceiling(quota, goal)) {
             let Refusal::QuotaUsed { name, until } = refusal else {
                 return Err(refusal);
             };
@@ -191,8 +191,12 @@ impl Desk<'_> {
         let rules = self.rules;
         let policy = policy_or_retired(rules, id.channel);
         let what = event.name();
-        let after = self.step(before, event, &policy, dice)?;
+        let looked = matches!(event, Event::Looked { .. });
+        let after = self.step(before.clone(), event, &policy, dice)?;
         self.put_delivery(&after)?;
+        if looked {
+            self.note_strayed(&before, &after)?;
+        }
         let mut released = self.released_by(&after)?;
         released.extend(self.follows_down(&after)?);
         if let Some(news) = lane {
@@ -225,7 +229,7 @@ impl Desk<'_> {
         Ok((header, Answer::Settled(Box::new(after), released)))
     }
 
-    fn step(
+    pub(super) fn step(
         &self,
         before: Delivery,
         event: Event,
@@ -236,7 +240,7 @@ impl Desk<'_> {
     }
 
     /// Deliveries of the same item that waited for this one to be seen.
-    fn released_by(&mut self, live: &Delivery) -> Result<Vec<Delivery>, Refusal> {
+    pub(super) fn released_by(&mut self, live: &Delivery) -> Result<Vec<Delivery>, Refusal> {
         let State::Live = live.state else {
             return Ok(Vec::new());
         };
@@ -308,17 +312,35 @@ impl Desk<'_> {
     }
 
     /// True on disk afterwards: the look's quota is spent.
-    pub(super) fn spend_for_look(&mut self, channel: ChannelNo, costs: &[Cost]) -> Decided {
+    pub(super) fn spend_for_look(
+        &mut self,
+        channel: ChannelNo,
+        costs: &[Cost],
+        share: Share,
+    ) -> Decided {
         let rules = self.rules;
         let policy = policy(rules, channel)?;
-        self.spend(policy, costs, Goal::Withdraw)?;
+        let most = |quota: &Quota| match share {
+            Share::Whole => quota.limit,
+            Share::Percent(percent) => {
+                let part = u64::from(quota.limit) * u64::from(percent) / 100;
+                let part = u32::try_from(part).unwrap_or(quota.limit);
+                part.min(quota.limit.saturating_sub(quota.reserve))
+            }
+        };
+        self.spend(policy, costs, most)?;
         let mut header = super::header(&Actor::engine(), "spend", None);
         header.delivery = Some(channel.0.to_string());
         Ok((header, Answer::Done))
     }
 
-    /// Looks and withdrawals may use the reserve too.
-    fn spend(&mut self, policy: &Policy, costs: &[Cost], goal: Goal) -> Result<(), Refusal> {
+    /// `most` is the part of a quota that may be used up.
+    fn spend(
+        &mut self,
+        policy: &Policy,
+        costs: &[Cost],
+        most: impl Fn(&Quota) -> u32,
+    ) -> Result<(), Refusal> {
         for cost in costs {
             let Some(quota) = policy.quotas.iter().find(|quota| quota.name == cost.quota) else {
                 continue;
@@ -326,7 +348,7 @@ impl Desk<'_> {
             let (label, until) = window(quota.window, self.now);
             let key = keys::quota(&policy.account, &quota.name, &label);
             let Used(used) = self.get(&key, "quota")?.unwrap_or_default();
-            if used + cost.units > ceiling(quota, goal) {
+            if used + cost.units > most(quota) {
                 return Err(Refusal::QuotaUsed {
                     name: quota.name.clone(),
                     until,
@@ -338,6 +360,7 @@ impl Desk<'_> {
     }
 }
 
+/// Looks and withdrawals may use the reserve too.
 fn ceiling(quota: &Quota, goal: Goal) -> u32 {
     match goal {
         Goal::Withdraw => quota.limit,

@@ -180,9 +180,11 @@ impl Store for Memory {
     }
 
     async fn unsettled(&self) -> Stored<Vec<Delivery>> {
-        let mut all: Vec<Delivery> = self.read(|view| all(view, keys::DELIVERIES))?;
-        all.retain(|one| !one.public_state().at_rest());
-        Ok(all)
+        self.read(|view| {
+            let keys = view.scan_prefix(keys::UNSETTLED);
+            let found = keys.map(|(key, _)| get(view, &keys::delivery_of(&key)));
+            found.filter_map(Stored::transpose).collect()
+        })
     }
 
     async fn channels(&self) -> Stored<Vec<ChannelRecord>> {
@@ -201,7 +203,7 @@ impl Store for Memory {
     }
 
     async fn waiting_for(&self, schedule: &str) -> Stored<Vec<ItemId>> {
-        let all: Vec<Delivery> = self.read(|view| all(view, keys::DELIVERIES))?;
+        let all = self.unsettled().await?;
         let waits = |one: &Delivery| matches!(&one.state, State::Held { why: Hold::Schedule(name), .. } if name == schedule);
         let mut items: Vec<ItemId> = all
             .iter()

@@ -11,6 +11,7 @@ mod intake;
 mod lane;
 mod names;
 mod send;
+mod unsettled;
 
 pub use erase::belongs;
 pub use lane::Run;
@@ -96,6 +97,7 @@ impl Domain for Office {
             | Act::Lane { .. }
             | Act::Sending { .. }
             | Act::ClockRight { .. }
+            | Act::Note { .. }
             | Act::Withhold
             | Act::Erase { .. }
             | Act::Adopt { .. } => Class::Settle,
@@ -211,6 +213,7 @@ impl Desk<'_> {
                 period,
                 done,
             } => self.fired(&schedule, &period, done),
+            Act::Note { unsettled, all } => self.note_all(&unsettled, all),
             Act::Withhold => self.withhold(),
             Act::Adopt { actor } => self.adopt(&actor),
             Act::Erase {
@@ -266,6 +269,7 @@ impl Desk<'_> {
     }
 
     fn put_delivery(&mut self, delivery: &Delivery) -> Result<(), Refusal> {
+        self.note_unsettled(delivery);
         if bug(Bug::B12) {
             let mut forgetful = delivery.clone();
             forgetful.tries = 0;

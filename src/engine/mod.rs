@@ -13,6 +13,7 @@ mod lane;
 mod look;
 mod recover;
 pub mod render;
+pub mod suspects;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,6 +33,7 @@ use crate::store::{Store, Stored};
 
 pub use drafts::{Drafts, Packed, Shelf};
 use lane::{Lane, Message};
+use suspects::Suspects;
 
 /// What every attempt needs of one channel.
 #[derive(Debug)]
@@ -52,6 +54,8 @@ pub struct Shared {
     pub shelf: Shelf,
     pub dice: Dice,
     pub stop: CancellationToken,
+    /// What is at work, for the start after a death.
+    pub suspects: Suspects,
 }
 
 /// Chance from a seed, so that a run can be repeated.

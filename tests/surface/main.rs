@@ -19,5 +19,6 @@ mod keeping;
 mod killed;
 mod main_road;
 mod office;
+mod poison;
 mod schedules;
 mod secrets;

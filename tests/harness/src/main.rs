@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use lubu_torture::images::Images;
 use lubu_torture::judge::Judge;
+use lubu_torture::load::{self, Fill, Trial};
 use lubu_torture::power::Planted;
 use lubu_torture::process::Effort;
 use lubu_torture::session::Session;
@@ -64,8 +65,20 @@ enum Task {
     Errors(Figures),
     /// The disk fills up under the built daemon.
     Space(Figures),
+    /// Sick channels beside healthy ones, at a pace.
+    Isolation(Figures),
+    /// A quarter of an hour of load.
+    Memory(Figures),
+    /// A start after SIGKILL with a million finished deliveries.
+    Start(Figures),
+    /// SIGTERM under load.
+    Stop(Figures),
+    /// `lubu stop-sending` under load.
+    Halt(Figures),
     /// Power cuts with a fault planted: the judge must go red.
     SelfTest(Figures),
+    #[command(hide = true)]
+    Fill(Fill),
     #[command(hide = true)]
     Session(Session),
     #[command(hide = true)]
@@ -83,6 +96,7 @@ enum Kind {
     Errors,
     Space,
     SelfTest,
+    Load(Trial),
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -186,6 +200,10 @@ fn rows(kind: Kind, figures: &Figures) -> Result<Vec<Row>, String> {
         Kind::Kills => vec![kills::row(&figures.effort(1000, &place("kills")?))?],
         Kind::Errors => vec![errors::row(&figures.effort(0, &place("errors")?))?],
         Kind::Space => vec![kills::space::row(&figures.effort(1, &place("space")?))?],
+        Kind::Load(trial) => vec![load::row(
+            trial,
+            &figures.effort(full_figure(trial), room.path()),
+        )?],
         Kind::SelfTest => {
             let test = |name: &str, planted| {
                 power::self_test(&figures.effort(100, &place(name)?), planted)
@@ -198,9 +216,19 @@ fn rows(kind: Kind, figures: &Figures) -> Result<Vec<Row>, String> {
     })
 }
 
+fn full_figure(trial: Trial) -> u64 {
+    match trial {
+        Trial::Isolation => 20_000,
+        Trial::Start => 1_000_000,
+        Trial::Memory => 1,
+        Trial::Stop | Trial::Halt => 3,
+    }
+}
+
 fn run(task: &Task) -> Result<ExitCode, String> {
     let done = |()| ExitCode::SUCCESS;
     match task {
+        Task::Fill(fill) => fill.run().map(done),
         Task::Session(session) => session.run().map(done),
         Task::Images(images) => images.run().map(done),
         Task::Judge(judge) => judge.run().map(done),
@@ -209,6 +237,11 @@ fn run(task: &Task) -> Result<ExitCode, String> {
         Task::Kills(figures) => one(Kind::Kills, figures),
         Task::Errors(figures) => one(Kind::Errors, figures),
         Task::Space(figures) => one(Kind::Space, figures),
+        Task::Isolation(figures) => one(Kind::Load(Trial::Isolation), figures),
+        Task::Memory(figures) => one(Kind::Load(Trial::Memory), figures),
+        Task::Start(figures) => one(Kind::Load(Trial::Start), figures),
+        Task::Stop(figures) => one(Kind::Load(Trial::Stop), figures),
+        Task::Halt(figures) => one(Kind::Load(Trial::Halt), figures),
         Task::SelfTest(figures) => one(Kind::SelfTest, figures),
     }
 }

@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::rig::{CHANNELS, Rig, failed, on_disk};
+use super::rig::{CHANNELS, Rig, SHORT_CALLS, failed, on_disk};
 use super::sink::Sink;
 use super::{RATE, heal, sicken};
 use crate::process::Effort;
@@ -51,7 +51,7 @@ fn command(rig: &Rig, arguments: &[&str]) -> Result<(), String> {
 async fn one() -> Result<(Duration, Vec<String>), String> {
     let place = tempfile::tempdir_in(on_disk()?).map_err(failed)?;
     let sink = Arc::new(Sink::open(CHANNELS, &[]).await?);
-    let mut rig = Rig::new(place.path(), &sink, "")?;
+    let mut rig = Rig::new(place.path(), &sink, SHORT_CALLS)?;
     rig.start()?;
     rig.ready().await?;
     let ids = rig.submit(0, ITEMS).await?;

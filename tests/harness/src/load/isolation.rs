@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::rig::{CHANNELS, Rig, on_disk};
+use super::rig::{CHANNELS, Rig, SHORT_CALLS, on_disk};
 use super::sink::Sink;
 use super::{HEALTHY, RATE, SLOW, doubled, heal, median, millis, quantile, real, sicken};
 use crate::process::Effort;
@@ -51,7 +51,7 @@ async fn one(deliveries: u64, with_sick: bool) -> Result<Figures, String> {
     let items = u32::try_from(deliveries).unwrap_or(u32::MAX).div_ceil(50);
     let place = tempfile::tempdir_in(on_disk()?).map_err(super::rig::failed)?;
     let sink = Arc::new(Sink::open(CHANNELS, &[]).await?);
-    let mut rig = Rig::new(place.path(), &sink, "")?;
+    let mut rig = Rig::new(place.path(), &sink, SHORT_CALLS)?;
     rig.start()?;
     rig.ready().await?;
     let ids = rig.submit(0, items).await?;

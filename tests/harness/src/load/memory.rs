@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::rig::{CHANNELS, Rig, on_disk};
+use super::rig::{CHANNELS, Rig, SHORT_CALLS, on_disk};
 use super::sink::Sink;
 use super::{RATE, doubled, sicken};
 use crate::process::Effort;
@@ -22,7 +22,7 @@ pub async fn row(effort: &Effort) -> Result<Row, String> {
     let lasts = effort.within.min(FULL);
     let place = tempfile::tempdir_in(on_disk()?).map_err(super::rig::failed)?;
     let sink = Arc::new(Sink::open(CHANNELS, &[]).await?);
-    let mut rig = Rig::new(place.path(), &sink, "")?;
+    let mut rig = Rig::new(place.path(), &sink, SHORT_CALLS)?;
     rig.start()?;
     rig.ready().await?;
     sicken(&sink);

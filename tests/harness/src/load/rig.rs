@@ -54,6 +54,9 @@ pub fn on_disk() -> Result<PathBuf, String> {
     place.canonicalize().map_err(failed)
 }
 
+/// Calls that hang are given up before the run is over.
+pub const SHORT_CALLS: &str = "call_within = \"10s\"\n";
+
 /// The configuration of fifty portals that keep what they promise about repeats.
 pub fn configuration(sink: &Sink, more: &str) -> String {
     let mut text = String::from(
@@ -64,7 +67,7 @@ pub fn configuration(sink: &Sink, more: &str) -> String {
             "[[channel]]\nname = \"portal-{number:02}\"\nadapter = \"portal\"\nendpoint = \"http://{address}/api/articles\"\n\
              signing = {{ kind = \"standard-webhooks\", secret = {{ file = \"portal.secret\" }} }}\ndefault_column = \"gzdt\"\n\
              deduplicates = \"24h\"\npause = \"2s\"\nsettle = \"3s\"\nunknown_plan = [\"3s\", \"6s\", \"9s\", \"12s\", \"15s\", \"20s\"]\n\
-             call_within = \"10s\"\nbackoff = {{ first = \"1s\", factor = 2, longest = \"30s\", most_tries = 1000 }}\n{more}"
+             backoff = {{ first = \"1s\", factor = 2, longest = \"30s\", most_tries = 1000 }}\n{more}"
         ));
     }
     text

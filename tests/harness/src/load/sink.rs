@@ -191,7 +191,9 @@ async fn serve(portal: Arc<Portal>, mut stream: TcpStream) {
         match mood {
             Mood::Well => {}
             Mood::Slow(wait) => tokio::time::sleep(wait).await,
-            Mood::Hangs | Mood::Refuses => return until_gone(&mut stream).await,
+            Mood::Hangs | Mood::Refuses => {
+                return until_gone(&mut stream, portal.mood.clone()).await;
+            }
         }
         let body = portal.answer(&heard, place);
         let answer = format!(
@@ -204,9 +206,17 @@ async fn serve(portal: Arc<Portal>, mut stream: TcpStream) {
     }
 }
 
-async fn until_gone(stream: &mut TcpStream) {
-    let mut nothing = [0; 256];
-    while stream.read(&mut nothing).await.is_ok_and(|read| read > 0) {}
+/// Until the caller gives up, or the portal is itself again and drops what it hung on.
+async fn until_gone(stream: &mut TcpStream, mut mood: watch::Receiver<Mood>) {
+    mood.mark_unchanged();
+    let gone = async {
+        let mut nothing = [0; 256];
+        while stream.read(&mut nothing).await.is_ok_and(|read| read > 0) {}
+    };
+    tokio::select! {
+        () = gone => {}
+        _ = mood.changed() => {}
+    }
 }
 
 fn whole(buffer: &mut Vec<u8>) -> Option<Heard> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::fill::Fill;
-use super::rig::{CHANNELS, Rig, failed, on_disk};
+use super::rig::{CHANNELS, Rig, SHORT_CALLS, failed, on_disk};
 use super::sink::{Mood, Sink};
 use crate::process::Effort;
 use crate::table::Row;
@@ -38,7 +38,7 @@ pub async fn row(effort: &Effort) -> Result<Row, String> {
     let folder = on_disk()?.join(format!("filled-{}", effort.count));
     let (sink, filled) = ready(&folder, effort.count).await?;
     let sink = Arc::new(sink);
-    let mut rig = Rig::new(&folder, &sink, "")?;
+    let mut rig = Rig::new(&folder, &sink, SHORT_CALLS)?;
     // One that is not counted, so that there is something to be killed; a fresh folder was killed already.
     if filled.is_none() {
         one(&mut rig, &sink).await?;
@@ -138,7 +138,7 @@ async fn ready(folder: &Path, finished: u64) -> Result<(Sink, Option<Duration>),
     let sink = Sink::open(CHANNELS, &[]).await?;
     sink.set_all(Mood::Slow(Duration::from_millis(500)));
     // Writes the secret that the configuration names.
-    drop(Rig::new(folder, &sink, "")?);
+    drop(Rig::new(folder, &sink, SHORT_CALLS)?);
     let begun = Instant::now();
     let fill = Fill {
         folder: folder.to_owned(),

@@ -39,7 +39,7 @@ pub async fn row(effort: &Effort) -> Result<Row, String> {
 async fn one() -> Result<(f64, Vec<String>), String> {
     let place = tempfile::tempdir_in(on_disk()?).map_err(super::rig::failed)?;
     let sink = Arc::new(Sink::open(CHANNELS, &[]).await?);
-    // A call may take longer than a stop.
+    // Calls that hang outlast the stop: their time is a minute, as it is where nothing is configured.
     let mut rig = Rig::new(place.path(), &sink, "")?;
     rig.start()?;
     rig.ready().await?;

@@ -146,6 +146,8 @@ struct Place {
 const FORGOTTEN: u64 = 4_096;
 /// The same for one that some channels have had: the others stand still, or lag far behind.
 const LEFT_BEHIND: u64 = 512;
+/// Places that are asked, from the oldest.
+const SEARCHED: usize = 64;
 
 impl Place {
     fn is_idle(&self, ticks: u64) -> bool {
@@ -253,16 +255,18 @@ impl Kept {
         if let Some(spent) = self.spent.pop_front() {
             return Some(spent);
         }
-        loop {
-            let oldest = self.order.front()?;
-            match self.by_hash.get(oldest) {
-                None => drop(self.order.pop_front()),
-                Some(place) if place.is_idle(self.ticks) => {
-                    return self.order.pop_front();
-                }
-                Some(_) => return None,
-            }
+        while let Some(oldest) = self.order.front()
+            && !self.by_hash.contains_key(oldest)
+        {
+            self.order.pop_front();
         }
+        let idle = |name: &String| {
+            let place = self.by_hash.get(name);
+            place.is_some_and(|place| place.is_idle(self.ticks))
+        };
+        // The oldest may be in use by the one lane that lags, and those behind it by none.
+        let at = self.order.iter().take(SEARCHED).position(idle)?;
+        self.order.remove(at)
     }
 }
 

@@ -18,6 +18,12 @@ const GRACE: Duration = Duration::from_secs(10);
 const LEAST: f64 = 0.95;
 const RATIO: f64 = 1.5;
 const PAIRS: usize = 5;
+/// [`RATE`], as a whole number.
+const PACE: u64 = 120;
+/// What a run takes beside its paced part.
+const AROUND: Duration = Duration::from_secs(15);
+/// With fewer, a p99 says nothing.
+const LEAST_OF_ALL: u64 = 1_000;
 const FULL: u64 = 20_000;
 
 #[derive(Clone, Debug)]
@@ -30,12 +36,13 @@ struct Figures {
 
 pub async fn row(effort: &Effort) -> Result<Row, String> {
     let begun = Instant::now();
+    let count = fitting(effort);
     let mut pairs: Vec<(Figures, Figures)> = Vec::new();
     let mut last = Duration::ZERO;
     while pairs.len() < PAIRS && (pairs.is_empty() || begun.elapsed() + last < effort.within) {
         let pair = Instant::now();
-        let healthy = one(effort.count, false).await?;
-        let sick = one(effort.count, true).await?;
+        let healthy = one(count, false).await?;
+        let sick = one(count, true).await?;
         eprintln!(
             "isolation: p99 {:.0} ms, beside the sick {:.0} ms",
             millis(healthy.p99),
@@ -44,7 +51,14 @@ pub async fn row(effort: &Effort) -> Result<Row, String> {
         pairs.push((healthy, sick));
         last = pair.elapsed();
     }
-    Ok(told(effort, &pairs))
+    Ok(told(effort, count, &pairs))
+}
+
+/// Deliveries of one run, so that every pair has its time.
+fn fitting(effort: &Effort) -> u64 {
+    let run = effort.within / (2 * u32::try_from(PAIRS).unwrap_or(1));
+    let fits = run.saturating_sub(AROUND).as_secs() * PACE;
+    effort.count.min((fits / 50 * 50).max(LEAST_OF_ALL))
 }
 
 async fn one(deliveries: u64, with_sick: bool) -> Result<Figures, String> {
@@ -111,7 +125,7 @@ fn measured(sink: &Sink, signed: &[Option<Instant>]) -> Figures {
     }
 }
 
-fn told(effort: &Effort, pairs: &[(Figures, Figures)]) -> Row {
+fn told(effort: &Effort, count: u64, pairs: &[(Figures, Figures)]) -> Row {
     let delivered = median(pairs.iter().map(|(_, sick)| sick.delivered).collect());
     let ratios =
         |pair: &(Figures, Figures)| millis(pair.1.p99) / millis(pair.0.p99).max(f64::MIN_POSITIVE);
@@ -139,11 +153,7 @@ fn told(effort: &Effort, pairs: &[(Figures, Figures)]) -> Row {
     let slow = SLOW.as_secs();
     Row {
         name: "isolation",
-        figure: format!(
-            "{} deliveries at {RATE:.0}/s, {} pairs",
-            effort.count,
-            pairs.len()
-        ),
+        figure: format!("{} deliveries at {RATE:.0}/s, {} pairs", count, pairs.len()),
         promise: "beside 15 sick of 50 the healthy deliver 95 %, p99 at most 1.5 times",
         seed: effort.seed,
         broken,
@@ -154,7 +164,7 @@ fn told(effort: &Effort, pairs: &[(Figures, Figures)]) -> Row {
                 "5 hang, 5 refuse, 5 answer after {slow} s: delivered {:.2} %, p99 {ratio:.2} times",
                 delivered * 100.0
             ),
-            cut(effort.count, FULL, pairs.len(), PAIRS),
+            cut(count, FULL, pairs.len(), PAIRS),
         ],
     }
 }

@@ -20,6 +20,9 @@ const STARTS: usize = 12;
 /// Kills in one row.
 const COUNTED: usize = 5;
 const FULL: u64 = 1_000_000;
+/// What filling takes, about.
+const FILLING: Duration = Duration::from_mins(4);
+const CUT: u64 = 100_000;
 const DUE: u64 = 10_000;
 const WITHIN: Duration = Duration::from_secs(2);
 const MEMORY: u64 = 200 << 20;
@@ -35,8 +38,9 @@ struct Started {
 
 pub async fn row(effort: &Effort) -> Result<Row, String> {
     let begun = Instant::now();
-    let folder = on_disk()?.join(format!("filled-{}", effort.count));
-    let (sink, filled) = ready(&folder, effort.count).await?;
+    let count = fitting(effort)?;
+    let folder = on_disk()?.join(format!("filled-{count}"));
+    let (sink, filled) = ready(&folder, count).await?;
     let sink = Arc::new(sink);
     let mut rig = Rig::new(&folder, &sink, SHORT_CALLS)?;
     // One that is not counted, so that there is something to be killed; a fresh folder was killed already.
@@ -49,7 +53,18 @@ pub async fn row(effort: &Effort) -> Result<Row, String> {
     }
     rig.kill();
     note(&folder, all.len() + 1)?;
-    Ok(told(effort, &mut all, filled))
+    Ok(told(effort, count, &all, filled))
+}
+
+/// Fewer where there is no time to fill the folder, and it is not there already.
+fn fitting(effort: &Effort) -> Result<u64, String> {
+    let there = on_disk()?.join(format!("filled-{}", effort.count)).exists();
+    let short = !there && effort.within < FILLING;
+    Ok(if short {
+        effort.count.min(CUT)
+    } else {
+        effort.count
+    })
 }
 
 /// From exec to the first call that changes something, and SIGKILL.
@@ -74,7 +89,7 @@ async fn one(rig: &mut Rig, sink: &Arc<Sink>) -> Result<Started, String> {
     })
 }
 
-fn told(effort: &Effort, all: &mut [Started], filled: Option<Duration>) -> Row {
+fn told(effort: &Effort, count: u64, all: &[Started], filled: Option<Duration>) -> Row {
     let mut broken = Vec::new();
     for (number, one) in all.iter().enumerate() {
         if one.took > WITHIN {
@@ -99,16 +114,13 @@ fn told(effort: &Effort, all: &mut [Started], filled: Option<Duration>) -> Row {
         "first send after {} s; peak {peak} MB",
         took.join(", ")
     )];
-    if effort.count < FULL {
-        notes.push(format!(
-            "CUT: {} of {FULL} finished deliveries",
-            effort.count
-        ));
+    if count < FULL {
+        notes.push(format!("CUT: {} of {FULL} finished deliveries", count));
     }
     notes.extend(filled.map(|took| format!("filled in {} s", took.as_secs())));
     Row {
         name: "start",
-        figure: format!("{} finished, {DUE} due, {} kills", effort.count, all.len()),
+        figure: format!("{} finished, {DUE} due, {} kills", count, all.len()),
         promise: "first new send within 2 s and 200 MB of a start after SIGKILL",
         seed: effort.seed,
         broken,

@@ -36,15 +36,17 @@ pub async fn row(effort: &Effort) -> Result<Row, String> {
     Ok(told(effort, &sink, &samples, lasts))
 }
 
-/// Comes in and is signed as it comes, as in an office.
+/// Half a minute of work.
+const SHIFT: u32 = 72;
+
+/// Comes in and is signed as it comes, as in an office: while one shift is signed the next one is submitted.
 async fn load(rig: &Rig, lasts: Duration) -> Result<(), String> {
-    let (begun, mut from) = (Instant::now(), 0);
+    let begun = Instant::now();
+    let (mut from, mut ids) = (SHIFT, rig.submit(0, SHIFT).await?);
     while begun.elapsed() < lasts {
-        // Half a minute of work.
-        let count = 72;
-        let ids = rig.submit(from, count).await?;
-        from += count;
-        rig.sign(&ids, RATE).await;
+        let (_, next) = tokio::join!(rig.sign(&ids, RATE), rig.submit(from, SHIFT));
+        ids = next?;
+        from += SHIFT;
     }
     Ok(())
 }

@@ -115,7 +115,7 @@ fn told(effort: &Effort, count: u64, all: &[Started], filled: Option<Duration>) 
         took.join(", ")
     )];
     if count < FULL {
-        notes.push(format!("CUT: {} of {FULL} finished deliveries", count));
+        notes.push(format!("CUT: {count} of {FULL} finished deliveries"));
     }
     notes.extend(filled.map(|took| format!("filled in {} s", took.as_secs())));
     Row {

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::{Real, Stamps, Time};
 use crate::config::{ChannelConfig, Config};
+use crate::engine::suspects::Suspects;
 use crate::engine::{Bench, Dice, Engine, Shared, Shelf};
 use crate::http::{self, App};
 use crate::ids::ChannelNo;
@@ -84,6 +85,7 @@ pub async fn start(config: Config) -> Result<Daemon, NotStarted> {
         shelf: Shelf::default(),
         dice: Dice::new(seed()),
         stop: stop.clone(),
+        suspects: suspects(&config, time.now()),
     });
     let benches = benches(&config.channels, &policies, &shared);
     let engine = match access {
@@ -127,6 +129,12 @@ pub async fn start(config: Config) -> Result<Daemon, NotStarted> {
         stop,
         tasks,
     })
+}
+
+/// What the last process left at work. After a restart of the machine nothing of it is a death.
+fn suspects(config: &Config, now: Timestamp) -> Suspects {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    Suspects::open(&config.daemon.data.join("at-work"), boot.trim(), now)
 }
 
 /// What the store lets us do.
@@ -409,6 +417,7 @@ impl Daemon {
         {
             tracing::warn!("some connections were still open at the stop");
         }
+        self.service.engine.shared.suspects.close();
         self.service.store.close().await;
         drop(std::fs::remove_file(&self.service.config.daemon.socket));
     }

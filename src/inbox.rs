@@ -16,6 +16,7 @@ use notify::{RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::engine::suspects::Work;
 use crate::intake::Submission;
 use crate::service::{Service, Submit, Trouble};
 
@@ -77,7 +78,11 @@ pub async fn look(service: &Service, folder: &Path, seen: &mut BTreeMap<PathBuf,
         }
         let shape = shape(&path);
         if seen.get(&path) == Some(&shape) {
-            take(service, folder, &path, &name).await;
+            let work = Work::entry(&format!("{name} {shape:?}"));
+            match service.engine.shared.suspects.enter_now(work) {
+                Some(_at_work) => take(service, folder, &path, &name).await,
+                None => set_aside(folder, &path, &name),
+            }
         } else {
             now.insert(path, shape);
         }
@@ -136,20 +141,33 @@ async fn take(service: &Service, folder: &Path, path: &Path, name: &str) {
         Err(trouble) => {
             let problem = trouble.problem();
             tracing::warn!("inbox: {name} was refused: {}", problem.detail_en);
-            if let Some(place) = shelve(folder, REFUSED, path, name) {
-                let mut text = format!("{}\n", problem.detail);
-                for one in &problem.problems {
-                    text.push_str(&format!("{}：{}\n", one.place, one.words.zh));
-                }
-                let note = place.with_file_name(format!(
-                    "{}.问题.txt",
-                    place.file_name().unwrap_or_default().to_string_lossy()
-                ));
-                if let Err(error) = std::fs::write(&note, text) {
-                    tracing::error!("{} cannot be written: {error}", note.display());
-                }
+            let mut text = format!("{}\n", problem.detail);
+            for one in &problem.problems {
+                text.push_str(&format!("{}：{}\n", one.place, one.words.zh));
             }
+            refuse(folder, path, name, &text);
         }
+    }
+}
+
+/// The process died with it three times in a row.
+fn set_aside(folder: &Path, path: &Path, name: &str) {
+    tracing::error!("inbox: {name} is set aside: the process died three times while it was read");
+    let text = "读取这份稿件时程序已连续三次中断，没有收下。请检查文件后换一种格式重新投入，并把它交给运维。\n";
+    refuse(folder, path, name, text);
+}
+
+/// Moved aside, with the reasons beside it.
+fn refuse(folder: &Path, path: &Path, name: &str, text: &str) {
+    let Some(place) = shelve(folder, REFUSED, path, name) else {
+        return;
+    };
+    let note = place.with_file_name(format!(
+        "{}.问题.txt",
+        place.file_name().unwrap_or_default().to_string_lossy()
+    ));
+    if let Err(error) = std::fs::write(&note, text) {
+        tracing::error!("{} cannot be written: {error}", note.display());
     }
 }
 

@@ -119,8 +119,9 @@ fn unreadable(error: impl std::fmt::Display) -> StoreError {
 /// Keeps drafts in use, up to a weight, so that four lanes and many steps read one blob once.
 ///
 /// Lanes serve the oldest approval first. So under a backlog it is the newest that is not kept: to
-/// let go of the oldest would mean that every one of them is read again. What finds no room lies beside it as it was
-/// packed, a tenth of the weight, until it is asked for.
+/// let go of the oldest would mean that every one of them is read again. Where some lanes stand still, what only
+/// they have not had makes room: else the others would read every newer one from disk, each for itself. What finds
+/// no room lies beside it as it was packed, a tenth of the weight, until it is asked for.
 #[derive(Debug)]
 pub struct Shelf {
     kept: Mutex<Kept>,
@@ -159,6 +160,17 @@ struct Place {
 /// Uses of the shelf after which a place that nobody asked for goes before newer ones: held by a
 /// schedule, say.
 const FORGOTTEN: u64 = 4_096;
+/// The same for one that some channels have had: the others stand still, or lag far behind.
+const LEFT_BEHIND: u64 = 512;
+/// Places that are asked, from the oldest.
+const SEARCHED: usize = 64;
+
+impl Place {
+    fn is_idle(&self, ticks: u64) -> bool {
+        let begun = self.left < self.drafts.0.len();
+        ticks - self.touched > if begun { LEFT_BEHIND } else { FORGOTTEN }
+    }
+}
 
 impl Default for Shelf {
     fn default() -> Self {
@@ -321,16 +333,18 @@ impl Kept {
         if let Some(spent) = self.spent.pop_front() {
             return Some(spent);
         }
-        loop {
-            let oldest = self.order.front()?;
-            match self.by_hash.get(oldest) {
-                None => drop(self.order.pop_front()),
-                Some(place) if self.ticks - place.touched > FORGOTTEN => {
-                    return self.order.pop_front();
-                }
-                Some(_) => return None,
-            }
+        while let Some(oldest) = self.order.front()
+            && !self.by_hash.contains_key(oldest)
+        {
+            self.order.pop_front();
         }
+        let idle = |name: &String| {
+            let place = self.by_hash.get(name);
+            place.is_some_and(|place| place.is_idle(self.ticks))
+        };
+        // The oldest may be in use by the one lane that lags, and those behind it by none.
+        let at = self.order.iter().take(SEARCHED).position(idle)?;
+        self.order.remove(at)
     }
 }
 
@@ -403,6 +417,23 @@ mod tests {
             (beside.take("01").map(|one| one.len()), beside.weight),
             (Some(100), 100)
         );
+    }
+
+    #[test]
+    fn drafts_that_only_a_channel_that_stands_still_has_not_had_make_room() {
+        let mut kept = Kept::default();
+        for at in 0..2 {
+            let (hash, drafts) = named(at, 100);
+            kept.put(hash, drafts, 400);
+        }
+        assert!(kept.find("00").is_some());
+        for _ in 0..=LEFT_BEHIND {
+            kept.find("none");
+        }
+        let (hash, drafts) = named(2, 100);
+        kept.put(hash, drafts, 400);
+        assert!(kept.find("00").is_none() && kept.find("02").is_some());
+        assert!(kept.find("01").is_some(), "nobody has had it yet");
     }
 
     #[test]

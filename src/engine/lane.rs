@@ -11,12 +11,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lubu_channels::Timestamp;
+use lubu_channels::{Timestamp, Words};
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinSet};
 
 use super::attempt::{Behaved, PublicSteps, Report, work};
 use super::burst::{self, Waiting};
+use super::suspects::{self, AtWork, Work};
 use super::verify::{self, Ask, Looked};
 use super::{Bench, Hub, recover};
 use crate::ids::DeliveryId;
@@ -66,7 +67,12 @@ pub struct Lane {
     breaker: Breaker,
     /// Posts whose outcome is unknown, with their next look.
     unknown: BTreeMap<DeliveryId, Timestamp>,
+    /// Panics in a row.
+    panics: HashMap<DeliveryId, u8>,
 }
+
+/// The posts of a burst, and that they are at work.
+type Burst = (Vec<DeliveryId>, Vec<AtWork>);
 
 /// What runs: the version it began with, and what came in about it meanwhile.
 struct Running {
@@ -106,6 +112,7 @@ impl Lane {
             halted: false,
             breaker,
             unknown: BTreeMap::new(),
+            panics: HashMap::new(),
         };
         for delivery in unsettled {
             lane.queue(Box::new(delivery), None);
@@ -251,32 +258,46 @@ impl Lane {
                 skipped.push((at, id));
                 continue;
             }
+            let entered = self.bench.shared.suspects.enter(Work::Delivery(id), now);
+            let at_work = match entered {
+                Ok(at_work) => at_work,
+                Err(turn) => {
+                    skipped.push((at, id));
+                    wake = Some(wake.map_or(turn, |wake| wake.min(turn)));
+                    continue;
+                }
+            };
             if let (Some(bucket), false) = (&mut self.bucket, urgent)
                 && let Err(until) = bucket.take(now)
             {
+                at_work.not_begun();
                 skipped.push((at, id));
-                wake = Some(until);
+                wake = Some(wake.map_or(until, |wake| wake.min(until)));
                 break;
             }
-            self.start(id);
+            self.start(id, at_work);
         }
-        self.start_burst(open && !self.halted);
+        let turn = self.start_burst(open && !self.halted);
         self.start_verify(open, now);
         let next = self.due.first().map(|(at, _)| *at).filter(|at| *at > now);
         self.due.extend(skipped);
-        [wake, next, self.reopens(now)].into_iter().flatten().min()
+        [wake, turn, next, self.reopens(now)]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
-    fn start(&mut self, id: DeliveryId) {
+    fn start(&mut self, id: DeliveryId, at_work: AtWork) {
         let Some((_, delivery)) = self.queued.remove(&id) else {
             return;
         };
         self.run_on(id, delivery.version);
         let public = self.public_steps(id);
         let bench = Arc::clone(&self.bench);
-        let task = self
-            .tasks
-            .spawn(async move { vec![work(&bench, delivery, public).await] });
+        let task = self.tasks.spawn(async move {
+            let _at_work = at_work;
+            vec![work(&bench, delivery, public).await]
+        });
         self.by_task.insert(task.id(), vec![id]);
     }
 
@@ -316,31 +337,56 @@ impl Lane {
         self.running.insert(id, Running { version, newer });
     }
 
-    /// Posts wait before a burst until nothing else runs or is due: then one run serves all.
-    fn start_burst(&mut self, open: bool) {
+    /// Posts wait before a burst until nothing else runs or is due: then one run serves all. When to ask again, where
+    /// a suspect waits for its turn.
+    fn start_burst(&mut self, open: bool) -> Option<Timestamp> {
         let now = self.bench.shared.time.now();
         let due = self.due.first().is_some_and(|(at, _)| *at <= now);
         if !self.running.is_empty() || due {
-            return;
+            return None;
         }
-        let waiting: Vec<Waiting> = self
-            .waiting
-            .extract_if(.., |_, one| open || one.delivery.withdrawing())
-            .map(|(_, one)| one)
+        let (ids, at_work) = match self.next_burst(open, now)? {
+            Ok(next) => next,
+            Err(turn) => return Some(turn),
+        };
+        let waiting: Vec<Waiting> = ids
+            .iter()
+            .filter_map(|id| self.waiting.remove(id))
             .collect();
-        if waiting.is_empty() {
-            return;
-        }
-        let ids: Vec<DeliveryId> = waiting.iter().map(|one| one.delivery.id).collect();
         for one in &waiting {
             self.run_on(one.delivery.id, one.delivery.version);
         }
         let bench = Arc::clone(&self.bench);
-        let task = self
-            .tasks
-            .spawn(async move { burst::run(&bench, waiting).await });
+        let task = self.tasks.spawn(async move {
+            let _at_work = at_work;
+            burst::run(&bench, waiting).await
+        });
         self.bursting = Some(task.id());
         self.by_task.insert(task.id(), ids);
+        None
+    }
+
+    /// All that wait; what ended a process or a task before goes after them, alone.
+    fn next_burst(&self, open: bool, now: Timestamp) -> Option<Result<Burst, Timestamp>> {
+        let suspects = &self.bench.shared.suspects;
+        let may = self.waiting.values();
+        let may = may.filter(|one| open || one.delivery.withdrawing());
+        let ids = may.map(|one| one.delivery.id);
+        let suspect = |id: &DeliveryId| {
+            self.panics.contains_key(id) || suspects.deaths(Work::Delivery(*id)) > 0
+        };
+        let (alone, mut together): (Vec<_>, Vec<_>) = ids.partition(suspect);
+        if together.is_empty() {
+            together.extend(alone.first());
+        }
+        if together.is_empty() {
+            return None;
+        }
+        let entered = together
+            .iter()
+            .map(|id| suspects.enter(Work::Delivery(*id), now));
+        let entered: Result<Vec<AtWork>, Timestamp> = entered.collect();
+        Some(entered.map(|at_work| (together, at_work)))
     }
 
     fn public_steps(&self, id: DeliveryId) -> PublicSteps {
@@ -386,6 +432,7 @@ impl Lane {
             burst,
         } = report;
         let ran = self.running.remove(&delivery.id);
+        self.panics.remove(&delivery.id);
         self.hub.wake(&released);
         if let Some(pause) = pause {
             tracing::error!(channel = self.bench.policy.name, "paused: {}", pause.why.en);
@@ -416,10 +463,31 @@ impl Lane {
             tracing::error!(delivery.id = %id, "delivery {id}: its task ended by a panic");
             self.running.remove(&id);
             if let Some(delivery) = self.left_open(id).await {
+                let delivery = self.set_aside_if_guilty(delivery).await;
                 let wait = self.bench.shared.time.now() + CRASHED;
                 self.queue(Box::new(delivery), Some(wait));
             }
         }
+    }
+
+    /// The third panic in a row is proof enough.
+    async fn set_aside_if_guilty(&mut self, delivery: Delivery) -> Delivery {
+        let id = delivery.id;
+        let panics = self.panics.entry(id).or_default();
+        *panics += 1;
+        if *panics < suspects::MOST {
+            return delivery;
+        }
+        self.panics.remove(&id);
+        let words = Words::new(
+            "处理它时程序连续三次出错，已单独搁置，其余照常。排除原因后 lubu retry，或撤下",
+            "working on it ended by a panic three times in a row; it is set aside, and `lubu retry` lets it go on",
+        );
+        let held = recover::set_aside(&self.bench.shared, &delivery, words).await;
+        held.unwrap_or_else(|error| {
+            tracing::error!(delivery.id = %id, "delivery {id}: {error}");
+            delivery
+        })
     }
 
     /// As it stands after a panic, with an open step settled. Asked until the store answers: what

@@ -15,6 +15,7 @@ mod look;
 mod patrol;
 mod recover;
 pub mod render;
+pub mod suspects;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -37,6 +38,7 @@ pub use drafts::{Drafts, Packed, Shelf};
 use fresh::Fresh;
 use lane::{Lane, Message};
 pub use patrol::Which;
+use suspects::Suspects;
 use verify::{Ask, Looked};
 
 /// What every attempt needs of one channel.
@@ -58,6 +60,8 @@ pub struct Shared {
     pub shelf: Shelf,
     pub dice: Dice,
     pub stop: CancellationToken,
+    /// What is at work, for the start after a death.
+    pub suspects: Suspects,
 }
 
 /// Chance from a seed, so that a run can be repeated.

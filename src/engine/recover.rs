@@ -7,6 +7,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use lubu_channels::Words;
+
+use super::suspects::{self, Work};
 use super::{Bench, Shared};
 use crate::ids::{ChannelNo, DeliveryId};
 use crate::model::delivery::{Delivery, Event, Hold, State};
@@ -32,6 +35,7 @@ pub async fn settle(
             Some(event) => record(shared, &delivery, event).await?,
             None => delivery,
         };
+        let after = set_aside_if_guilty(shared, after).await?;
         let after = if restored && after.goes_on() {
             record(shared, &after, Event::Restored).await?
         } else {
@@ -69,6 +73,36 @@ fn left(delivery: &Delivery) -> Option<Event> {
         } => Some(Event::Released),
         _ => None,
     }
+}
+
+/// What was at work at too many deaths of the process in a row is held; a person lets it go on.
+async fn set_aside_if_guilty(shared: &Shared, delivery: Delivery) -> Stored<Delivery> {
+    let work = Work::Delivery(delivery.id);
+    let deaths = shared.suspects.deaths(work);
+    if deaths < suspects::MOST {
+        return Ok(delivery);
+    }
+    let words = Words::new(
+        format!(
+            "处理它时程序连续 {deaths} 次中断，已单独搁置，其余照常。排除原因后 lubu retry，或撤下"
+        ),
+        format!(
+            "the process died {deaths} times in a row while this was at work; it is set aside, and `lubu retry` lets it go on"
+        ),
+    );
+    let after = set_aside(shared, &delivery, words).await?;
+    shared.suspects.forget(work);
+    Ok(after)
+}
+
+/// Held with an owner; what rests or waits for a person already stays as it is.
+pub async fn set_aside(shared: &Shared, delivery: &Delivery, words: Words) -> Stored<Delivery> {
+    if delivery.next_at().is_none() {
+        return Ok(delivery.clone());
+    }
+    let id = delivery.id;
+    tracing::error!(delivery.id = %id, "delivery {id} is set aside: {}", words.en);
+    record(shared, delivery, Event::SetAside { words }).await
 }
 
 async fn record(shared: &Shared, delivery: &Delivery, event: Event) -> Stored<Delivery> {

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::compose::compose;
 use super::look::{look_in_time, spend};
+use super::suspects::{self, Work};
 use super::{Bench, Hub};
 use crate::ids::DeliveryId;
 use crate::model::delivery::Delivery;
@@ -31,6 +32,8 @@ pub enum Looked {
     Closed,
     /// The signed bytes are not there to compare with.
     NoDraft,
+    /// The process died with it at work: not its turn yet, or too often.
+    Suspect,
 }
 
 /// What came of one look.
@@ -58,7 +61,16 @@ pub enum What {
 
 /// By the lane, in a task of its own. Dropped at a stop: a look changes nothing.
 pub(super) async fn answer(bench: &Bench, ask: Ask) {
+    let now = bench.shared.time.now();
+    let work = Work::Delivery(ask.delivery.id);
     let looking = async {
+        let suspects = &bench.shared.suspects;
+        if suspects.deaths(work) >= suspects::MOST {
+            return Looked::Suspect;
+        }
+        let Ok(_at_work) = suspects.enter(work, now) else {
+            return Looked::Suspect;
+        };
         let Some(sent) = ask.delivery.job.clone() else {
             return Looked::NoDraft;
         };
@@ -101,6 +113,10 @@ pub(super) async fn check(bench: &Bench, hub: &Hub, id: DeliveryId) -> Stored<Ch
         Some(Looked::Closed) => return Ok(plain(What::Shut(closed()))),
         Some(Looked::NoDraft) => {
             tracing::error!(delivery.id = %id, "delivery {id}: its signed draft is missing or damaged");
+            return Ok(plain(What::Moved));
+        }
+        Some(Looked::Suspect) => {
+            tracing::error!(delivery.id = %id, "delivery {id}: the process died while it was looked at; it is left out");
             return Ok(plain(What::Moved));
         }
         None => return Ok(plain(What::Moved)),

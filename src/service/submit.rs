@@ -7,6 +7,7 @@ use lubu_channels::Words;
 use super::view::FindingView;
 use super::{Done, Service, Trouble, no_channel};
 use crate::engine::render::{self, Loaded};
+use crate::engine::suspects::{AtWork, Work};
 use crate::ids::{ChannelNo, ItemId};
 use crate::intake::{self, Desk, Prepared, Submission};
 use crate::model::item::{Content, Item, Revision};
@@ -202,6 +203,7 @@ impl Service {
         }
         let mut drafts = Vec::new();
         let mut findings = Vec::new();
+        let _at_work = self.rendering(revision)?;
         for (name, rendered) in names.iter().zip(render::drafts(papers, media).await) {
             match rendered {
                 Ok(draft) => drafts.push((self.number(name)?, draft)),
@@ -209,6 +211,17 @@ impl Service {
             }
         }
         Ok((drafts, findings))
+    }
+
+    /// Refused for content that ended the process too often while its drafts were made.
+    fn rendering(&self, revision: &Revision) -> Done<AtWork> {
+        let work = Work::drafts(&revision.hash);
+        self.engine.shared.suspects.enter_now(work).ok_or_else(|| {
+            Trouble::Wrong(Words::new(
+                "生成这一稿的稿样时程序已连续三次中断。请改动稿件后重新提交（lubu revise），并把这一稿交给运维。",
+                "the process died three times in a row while drafts of this content were made; change it (lubu revise), and hand it to the engineer.",
+            ))
+        })
     }
 
     /// One channel's draft of a revision.
@@ -221,6 +234,7 @@ impl Service {
     ) -> Done<Result<lubu_channels::Draft, Vec<FindingView>>> {
         let media = Arc::new(Loaded::read(self.store.as_ref(), content).await?);
         let paper = self.paper(name, item, revision, content)?;
+        let _at_work = self.rendering(revision)?;
         let rendered = render::drafts(vec![paper], media).await.pop();
         let rendered = rendered.unwrap_or_else(|| Err(Vec::new()));
         Ok(rendered.map_err(|theirs| theirs.into_iter().map(|one| found(name, one)).collect()))

@@ -123,6 +123,11 @@ pub enum Act {
         period: String,
         done: Words,
     },
+    /// These deliveries of an older store are not at rest; with `all`, no others are.
+    Note {
+        unsettled: Vec<DeliveryId>,
+        all: bool,
+    },
     /// The folder was restored, copied or lost acts: nothing is sent from now on.
     Withhold,
     /// Removes every record of an item. What else is left of it goes with the folder's own care.

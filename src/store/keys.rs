@@ -14,6 +14,11 @@ pub const WATCHES: &[u8] = b"f";
 /// The last pass over each channel.
 pub const PATROLS: &[u8] = b"v";
 
+/// Every delivery that is not at rest, under a key of its own: a start reads these, however many are finished.
+pub const UNSETTLED: &[u8] = b"u";
+/// Stands there once [`UNSETTLED`] is whole: the first stores had none.
+pub const ALL_UNSETTLED: &[u8] = b"x";
+
 /// Stands there while the folder is not adopted.
 pub const WITHHELD: &[u8] = b"w";
 
@@ -44,6 +49,15 @@ pub fn approval(id: ItemId, number: u32) -> Vec<u8> {
 
 pub fn delivery(id: DeliveryId) -> Vec<u8> {
     join(b'd', &[id.item.bytes(), &id.channel.0.to_be_bytes()])
+}
+
+pub fn unsettled(id: DeliveryId) -> Vec<u8> {
+    join(b'u', &[id.item.bytes(), &id.channel.0.to_be_bytes()])
+}
+
+/// The delivery's own key, from the one that says it is not at rest.
+pub fn noted_delivery(unsettled: &[u8]) -> Vec<u8> {
+    join(b'd', &[unsettled.get(1..).unwrap_or_default()])
 }
 
 pub fn deliveries(item: ItemId) -> Vec<u8> {
@@ -117,7 +131,9 @@ pub fn first_drafts(hash: &str) -> Vec<u8> {
 
 /// Whether a key begins with this item, after its letter.
 pub fn is_under(item: ItemId, key: &[u8]) -> bool {
-    let letter = key.first().is_some_and(|letter| b"iradbf".contains(letter));
+    let letter = key
+        .first()
+        .is_some_and(|letter| b"iradbfu".contains(letter));
     letter && key.get(1..17) == Some(item.bytes().as_slice())
 }
 

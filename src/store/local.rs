@@ -24,6 +24,9 @@ use crate::model::halt::StopOrder;
 use crate::model::item::{Item, Revision};
 use crate::model::patrol::Patrol;
 
+/// Deliveries in one act, which has an end to its length.
+const NOTED_AT_ONCE: usize = 4096;
+
 #[derive(Debug, Clone)]
 pub struct Local {
     inner: super::embedded::Store<Office>,
@@ -74,6 +77,7 @@ impl Local {
         let store = Self { inner, withheld };
         if opened.damage.is_none() {
             store.withhold(opened.restored_copy)?;
+            store.note_unsettled()?;
         }
         Ok((store, opened))
     }
@@ -89,6 +93,24 @@ impl Local {
         } else if restored {
             let act = self.inner.act_blocking(Act::Withhold);
             act.map_err(|error| OpenError::State(format!("{error:?}")))?;
+        }
+        Ok(())
+    }
+
+    /// A store that was begun before it kept this learns once which deliveries are not at rest.
+    fn note_unsettled(&self) -> Result<(), OpenError> {
+        let failed = |why: String| OpenError::State(why);
+        let missing = self.inner.read_blocking(missing);
+        let Some(ids) = missing.map_err(|error| failed(error.to_string()))? else {
+            return Ok(());
+        };
+        let mut chunks: Vec<&[DeliveryId]> = ids.chunks(NOTED_AT_ONCE).collect();
+        let last = chunks.pop().unwrap_or_default();
+        let acts = chunks.into_iter().map(|ids| (ids, false));
+        for (ids, all) in acts.chain([(last, true)]) {
+            let unsettled = ids.to_vec();
+            let act = self.inner.act_blocking(Act::Note { unsettled, all });
+            act.map_err(|error| failed(format!("{error:?}")))?;
         }
         Ok(())
     }
@@ -143,6 +165,46 @@ fn all<T: DeserializeOwned>(reader: &Reader<'_>, prefix: &[u8]) -> Stored<Vec<T>
             order: Order::Forward,
         },
     )
+}
+
+/// Whether the store keeps which deliveries are not at rest.
+fn noted(reader: &Reader<'_>) -> Stored<bool> {
+    let mark = reader.get(keys::ALL_UNSETTLED).map_err(unread)?;
+    Ok(mark.is_some())
+}
+
+fn scan_keys(reader: &Reader<'_>, prefix: &[u8]) -> Stored<Vec<Vec<u8>>> {
+    let pairs = reader.scan_prefix(&Scan {
+        prefix,
+        after: None,
+        limit: usize::MAX,
+        order: Order::Forward,
+    });
+    let pairs = pairs.map_err(unread)?;
+    Ok(pairs.iter().map(|(key, _)| key.to_vec()).collect())
+}
+
+/// Every delivery that is not at rest, without reading the others.
+fn unsettled(reader: &Reader<'_>) -> Stored<Vec<Delivery>> {
+    if !noted(reader)? {
+        return filtered(reader, |one| !one.public_state().at_rest());
+    }
+    let mut found = Vec::new();
+    for key in scan_keys(reader, keys::UNSETTLED)? {
+        let delivery: Option<Delivery> = get(reader, &keys::noted_delivery(&key))?;
+        // Finished or erased since the keys were read.
+        found.extend(delivery.filter(|one| !one.public_state().at_rest()));
+    }
+    Ok(found)
+}
+
+/// The deliveries not at rest in a store that does not keep them yet; none where there is nothing to learn.
+fn missing(reader: &Reader<'_>) -> Stored<Option<Vec<DeliveryId>>> {
+    if noted(reader)? || scan_keys(reader, keys::CHANNELS)?.is_empty() {
+        return Ok(None);
+    }
+    let found = filtered(reader, |one| !one.public_state().at_rest())?;
+    Ok(Some(found.iter().map(|one| one.id).collect()))
 }
 
 /// Every delivery for which `keep` holds, a page at a time.
@@ -320,8 +382,7 @@ impl Store for Local {
     }
 
     async fn unsettled(&self) -> Stored<Vec<Delivery>> {
-        self.read(|reader| filtered(reader, |one| !one.public_state().at_rest()))
-            .await
+        self.read(unsettled).await
     }
 
     async fn published(&self, channel: ChannelNo, before: Option<DeliveryId>) -> Stored<Stretch> {
@@ -387,9 +448,10 @@ impl Store for Local {
     async fn waiting_for(&self, schedule: &str) -> Stored<Vec<ItemId>> {
         let schedule = schedule.to_owned();
         self.read(move |reader| {
-            let waiting = filtered(reader, |one| {
+            let mut waiting = unsettled(reader)?;
+            waiting.retain(|one| {
                 matches!(&one.state, State::Held { why: Hold::Schedule(name), .. } if *name == schedule)
-            })?;
+            });
             let mut items: Vec<ItemId> = waiting.iter().map(|one| one.id.item).collect();
             items.dedup();
             Ok(items)

@@ -182,9 +182,11 @@ impl Store for Memory {
     }
 
     async fn unsettled(&self) -> Stored<Vec<Delivery>> {
-        let mut all: Vec<Delivery> = self.read(|view| all(view, keys::DELIVERIES))?;
-        all.retain(|one| !one.public_state().at_rest());
-        Ok(all)
+        self.read(|view| {
+            let keys = view.scan_prefix(keys::UNSETTLED);
+            let found = keys.map(|(key, _)| get(view, &keys::noted_delivery(&key)));
+            found.filter_map(Stored::transpose).collect()
+        })
     }
 
     async fn published(&self, channel: ChannelNo, before: Option<DeliveryId>) -> Stored<Stretch> {
@@ -233,7 +235,7 @@ impl Store for Memory {
     }
 
     async fn waiting_for(&self, schedule: &str) -> Stored<Vec<ItemId>> {
-        let all: Vec<Delivery> = self.read(|view| all(view, keys::DELIVERIES))?;
+        let all = self.unsettled().await?;
         let waits = |one: &Delivery| matches!(&one.state, State::Held { why: Hold::Schedule(name), .. } if name == schedule);
         let mut items: Vec<ItemId> = all
             .iter()

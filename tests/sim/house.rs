@@ -571,6 +571,7 @@ async fn start(
         shelf: Shelf::default(),
         dice: Dice::new(house.seed),
         stop: CancellationToken::new(),
+        suspects: lubu::engine::suspects::Suspects::default(),
     });
     let benches = house.wired.iter().zip(policies).map(|(one, policy)| Bench {
         channel: Arc::clone(&one.channel) as _,

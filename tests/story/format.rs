@@ -121,6 +121,10 @@ async fn a_folder_of_the_first_format_opens_with_its_records_and_verifies() {
     };
     assert_eq!(state("已经发布").await, PublicState::Published);
     assert_eq!(state("正在等待").await, PublicState::Pending);
+    // That store kept no list of what is not at rest: it learns it when it opens.
+    let unsettled = store.unsettled().await.expect("read");
+    let unsettled: Vec<ItemId> = unsettled.iter().map(|one| one.id.item).collect();
+    assert_eq!(unsettled, [id("正在等待")]);
     let hash = blake3::hash(b"blob").to_hex().to_string();
     let blob = store.blob(&hash).await.expect("read").expect("there");
     assert_eq!(blob.as_slice(), b"blob");

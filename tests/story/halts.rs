@@ -7,10 +7,10 @@ use lubu::model::delivery::PublicState;
 use lubu::model::delivery::{JobNow, Wanted};
 use lubu::model::halt::Halt;
 use lubu::store::{Act, Actor, Refusal, StoreError};
-use lubu_channels::{Clock as _, Effect, Goal, Step};
+use lubu_channels::{Clock as _, Effect, Fate, Goal, Step};
 
 use crate::house::{House, Wired};
-use crate::scripted::Scripted;
+use crate::scripted::{Does, Scripted};
 
 async fn order(house: &House, stop: Option<&str>) {
     let actor = Actor::new("leader", "cli");
@@ -94,4 +94,35 @@ async fn fault_32_nothing_is_sent_while_the_clock_cannot_be_believed() {
     until_asked(&house, item, "weibo").await;
     house.until(item, "weibo", PublicState::Published).await;
     assert_eq!(world.lock().expect("unpoisoned").calls, ["send"]);
+}
+
+#[tokio::test]
+async fn fault_32_a_clock_a_month_ahead_sends_nothing_early_and_leaves_no_wait_stuck() {
+    let (channel, world) = Scripted::new(Effect::Idempotent, |_| {});
+    let again = Does::Refuses(Fate::Again { not_before: None });
+    world.lock().expect("unpoisoned").script.push_back(again);
+    let mut house = House::new(vec![Wired::new("weibo", channel)]).await;
+    let (waiting, revision) = house.submit("等待重试").await;
+    house.approve(&revision).await.expect("signed");
+    house.until(waiting, "weibo", PublicState::Retrying).await;
+    let due = house.delivery(waiting, "weibo").await.next_at();
+    let now = house.time.now();
+    house.time.distrust(Some(Doubt::Jumped {
+        wall: now + chrono::TimeDelta::days(30),
+        expected: now,
+    }));
+    let (item, revision) = house.submit("进展").await;
+    house.approve(&revision).await.expect("signed");
+    let refused = ask(&house, item, "weibo").await;
+    assert!(matches!(refused, Refusal::Halted(Halt::Clock(_))));
+    assert_eq!(house.delivery(waiting, "weibo").await.next_at(), due);
+    assert_eq!(world.lock().expect("unpoisoned").calls, ["send"]);
+    // Set right again: what was signed goes, what waits has its own time still, and no other.
+    house.time.distrust(None);
+    until_asked(&house, item, "weibo").await;
+    house.until(item, "weibo", PublicState::Published).await;
+    assert_eq!(world.lock().expect("unpoisoned").calls.len(), 2);
+    house.step_to_next(waiting, "weibo").await;
+    house.until(waiting, "weibo", PublicState::Published).await;
+    assert_eq!(world.lock().expect("unpoisoned").calls.len(), 3);
 }

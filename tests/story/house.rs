@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lubu::clock::{Steered, Time};
+use lubu::engine::suspects::Suspects;
 use lubu::engine::{Bench, Dice, Engine, Shared, Shelf};
 use lubu::ids::{ChannelNo, DeliveryId, ItemId};
 use lubu::model::approval::{Approval, OnCorrection};
@@ -127,12 +128,16 @@ impl House {
     }
 
     async fn die(self, world: &Arc<Mutex<World>>) -> Left {
+        let at_work = self.folder.path().join("data/at-work");
+        let named = std::fs::read(&at_work).expect("kept");
         // Lanes are dropped with their steps; what the store has answered is all that is left.
         self.engine.shared.stop.cancel();
         self.store.close().await;
         // The call under way dies with the process: what it brings can no longer be written.
         world.lock().expect("unpoisoned").dead.cancel();
         self.engine.stop(Duration::from_secs(20)).await;
+        // What ended after that moment ended in no process.
+        std::fs::write(&at_work, named).expect("kept");
         Left {
             folder: self.folder,
             wired: self.wired,
@@ -545,6 +550,7 @@ async fn open(folder: &Path, time: &Arc<Steered>, wired: &[Wired]) -> Opened {
         shelf: Shelf::default(),
         dice: Dice::new(1),
         stop: CancellationToken::new(),
+        suspects: Suspects::open(&folder.join("data/at-work"), "boot", time.now()),
     });
     let benches = wired.iter().zip(policies).map(|(one, policy)| Bench {
         channel: Arc::clone(&one.channel),

@@ -14,6 +14,7 @@ mod house;
 mod lanes;
 mod order_between_channels;
 mod overlap;
+mod poison;
 mod quota_and_pause;
 mod recovery;
 mod restored;

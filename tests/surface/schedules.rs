@@ -166,6 +166,7 @@ async fn service(base: &Path, time: &Arc<Steered>) -> Arc<Service> {
         shelf: Shelf::default(),
         dice: Dice::new(time.now().timestamp_millis().unsigned_abs()),
         stop: CancellationToken::new(),
+        suspects: lubu::engine::suspects::Suspects::default(),
     });
     Arc::new(Service {
         guarded: Arc::new(Http::guarded(&config.http).expect("a client")),

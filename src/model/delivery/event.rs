@@ -74,6 +74,10 @@ pub enum Event {
     Freed {
         by: String,
     },
+    /// It took the process, or its own task, along too often.
+    SetAside {
+        words: Words,
+    },
     /// A person saw it, at this address or without knowing one.
     SaidLive {
         by: String,
@@ -107,6 +111,7 @@ impl Event {
             Self::Retry { .. } => "retry",
             Self::Restored => "restored",
             Self::Freed { .. } => "freed",
+            Self::SetAside { .. } => "set_aside",
             Self::SaidLive { .. } => "said_live",
             Self::SaidAbsent { .. } => "said_absent",
         }

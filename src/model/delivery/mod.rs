@@ -255,6 +255,8 @@ pub enum Hold {
     Schedule(String),
     /// The store was restored, and may not know what was sent since.
     Restored,
+    /// Working on it ended the process, or its own task, too often.
+    Poison(Words),
 }
 
 impl Delivery {

@@ -17,7 +17,7 @@ pub(super) fn retry(d: &mut Delivery, by: String, now: Timestamp, policy: &Polic
     let at = match &d.state {
         State::Failed { .. }
         | State::Held {
-            why: Hold::Blocked(_) | Hold::Differs(_),
+            why: Hold::Blocked(_) | Hold::Differs(_) | Hold::Poison(_),
             ..
         } => now,
         State::Due {

@@ -49,20 +49,7 @@ pub(super) fn hold(d: &mut Delivery, now: Timestamp, policy: &Policy) -> Legal {
         return None;
     }
     match &d.state {
-        State::Unknown(unknown) => {
-            // Kept in doubt: whoever frees it sends it back to be looked for.
-            let goal = d.job.as_ref().map_or(Goal::Publish, |job| job.goal);
-            let doubt = Doubt {
-                step: unknown.step.clone(),
-                goal,
-                since: unknown.began,
-                began: unknown.began,
-                ended: unknown.ended,
-                absent: false,
-                echo: false,
-            };
-            d.doubt.get_or_insert(doubt);
-        }
+        State::Unknown(_) => keep_in_doubt(d),
         State::Review { .. } => {}
         _ => d.job = d.plan(policy).or(d.job.take()),
     }
@@ -72,6 +59,24 @@ pub(super) fn hold(d: &mut Delivery, now: Timestamp, policy: &Policy) -> Legal {
         at: Some(now),
     };
     Some(())
+}
+
+/// Whoever lets it go on sends it back to be looked for.
+pub(super) fn keep_in_doubt(d: &mut Delivery) {
+    let State::Unknown(unknown) = &d.state else {
+        return;
+    };
+    let goal = d.job.as_ref().map_or(Goal::Publish, |job| job.goal);
+    let doubt = Doubt {
+        step: unknown.step.clone(),
+        goal,
+        since: unknown.began,
+        began: unknown.began,
+        ended: unknown.ended,
+        absent: false,
+        echo: false,
+    };
+    d.doubt.get_or_insert(doubt);
 }
 
 /// "Not there" from a store that never sent it may only mean that it does not know what to look for. It counts where the

@@ -55,6 +55,7 @@ pub fn transition(
         Event::Retry { by } => person::retry(d, by, now, policy).ok_or(illegal)?,
         Event::Restored => restored::hold(d, now, policy).ok_or(illegal)?,
         Event::Freed { by } => restored::free(d, &by, now, policy).ok_or(illegal)?,
+        Event::SetAside { words } => set_aside(d, words, now).ok_or(illegal)?,
         Event::SaidLive { by, url } => {
             person::said_live(d, &by, url, now, policy).ok_or(illegal)?;
         }
@@ -322,6 +323,19 @@ fn by_hand(d: &mut Delivery, todo: Words, look_at: Timestamp, policy: &Policy) -
     d.state = State::Held {
         why: Hold::Person(todo),
         at: Some(look_at),
+    };
+    Some(())
+}
+
+/// Nothing goes on by itself, not even a look. What may have been applied stays in doubt: whoever lets it go on sends it
+/// back to be looked for.
+fn set_aside(d: &mut Delivery, words: Words, now: Timestamp) -> Legal {
+    d.next_at()?;
+    restored::keep_in_doubt(d);
+    d.since = now;
+    d.state = State::Held {
+        why: Hold::Poison(words),
+        at: None,
     };
     Some(())
 }

@@ -205,7 +205,7 @@ fn hold_reason(why: &Hold, name: impl Fn(crate::ids::ChannelNo) -> String) -> Wo
             "此渠道不能在原处更正。请重新签发并注明 --on-correction 渠道=leave(保留旧稿)或 =replace(先撤后发)",
             "this channel cannot be corrected in place: approve again with --on-correction CHANNEL=leave or =replace",
         ),
-        Hold::Differs(words) => words.clone(),
+        Hold::Differs(words) | Hold::Poison(words) => words.clone(),
         Hold::Restored => Words::new(
             "数据是恢复来的，可能已经发过或撤过；核对结果见下方记录。确认无误后 lubu release 放行",
             "the data was restored, and this may have been sent or withdrawn since; `lubu release` lets it go on",

@@ -39,6 +39,10 @@ impl Desk<'_> {
             former.name = format!("{name} ({})", former.account);
             self.put(keys::channel(former.number), &former, "channel")?;
         }
+        if all.is_empty() {
+            // Without channels there are no deliveries: whatever comes is noted from the first.
+            self.all_noted();
+        }
         let number = ChannelNo(
             all.iter()
                 .map(|channel| channel.number.0)

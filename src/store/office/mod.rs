@@ -11,6 +11,7 @@ mod intake;
 mod lane;
 mod names;
 mod send;
+mod unsettled;
 mod verify;
 
 pub use erase::belongs;
@@ -98,6 +99,7 @@ impl Domain for Office {
             | Act::Lane { .. }
             | Act::Sending { .. }
             | Act::ClockRight { .. }
+            | Act::Note { .. }
             | Act::Withhold
             | Act::Erase { .. }
             | Act::Adopt { .. } => Class::Settle,
@@ -220,6 +222,7 @@ impl Desk<'_> {
                 period,
                 done,
             } => self.fired(&schedule, &period, done),
+            Act::Note { unsettled, all } => self.note_all(&unsettled, all),
             Act::Withhold => self.withhold(),
             Act::Adopt { actor } => self.adopt(&actor),
             Act::Erase {
@@ -276,6 +279,7 @@ impl Desk<'_> {
 
     fn put_delivery(&mut self, delivery: &Delivery) -> Result<(), Refusal> {
         self.keep_watch(delivery)?;
+        self.note_unsettled(delivery);
         if bug(Bug::B12) {
             let mut forgetful = delivery.clone();
             forgetful.tries = 0;

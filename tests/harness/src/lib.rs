@@ -14,6 +14,7 @@ pub mod image;
 pub mod images;
 pub mod judge;
 pub mod kills;
+pub mod load;
 pub mod notes;
 pub mod power;
 pub mod preload;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use lubu_torture::images::Images;
 use lubu_torture::judge::Judge;
+use lubu_torture::load::{self, Fill, Trial};
 use lubu_torture::power::Planted;
 use lubu_torture::process::Effort;
 use lubu_torture::session::Session;
@@ -27,17 +28,21 @@ struct Arguments {
     seed: Option<u64>,
 }
 
-/// Every row, with its hundredths of the time. A row that is done early leaves its time unused.
-const ROWS: [(Kind, u64); 6] = [
-    (Kind::SelfTest, 3),
-    (Kind::Power, 18),
-    (Kind::Aimed, 8),
-    (Kind::Errors, 22),
-    (Kind::Space, 4),
-    (Kind::Kills, 45),
+/// Every row, with its thousandths of the time. A row that is done early leaves its time unused; one that has too little
+/// does less, and says how much.
+const ROWS: [(Kind, u64); 11] = [
+    (Kind::SelfTest, 10),
+    (Kind::Power, 70),
+    (Kind::Aimed, 30),
+    (Kind::Errors, 80),
+    (Kind::Space, 20),
+    (Kind::Load(Trial::Start), 75),
+    (Kind::Load(Trial::Halt), 25),
+    (Kind::Load(Trial::Stop), 25),
+    (Kind::Load(Trial::Isolation), 210),
+    (Kind::Load(Trial::Memory), 250),
+    (Kind::Kills, 200),
 ];
-/// Hundredths of the given time that are planned: building and judging need some too.
-const PLANNED: u64 = 62;
 
 fn span(text: &str) -> Result<Duration, String> {
     let (digits, unit) = text.split_at(text.len().saturating_sub(1));
@@ -64,8 +69,20 @@ enum Task {
     Errors(Figures),
     /// The disk fills up under the built daemon.
     Space(Figures),
+    /// Sick channels beside healthy ones, at a pace.
+    Isolation(Figures),
+    /// A quarter of an hour of load.
+    Memory(Figures),
+    /// A start after SIGKILL with a million finished deliveries.
+    Start(Figures),
+    /// SIGTERM under load.
+    Stop(Figures),
+    /// `lubu stop-sending` under load.
+    Halt(Figures),
     /// Power cuts with a fault planted: the judge must go red.
     SelfTest(Figures),
+    #[command(hide = true)]
+    Fill(Fill),
     #[command(hide = true)]
     Session(Session),
     #[command(hide = true)]
@@ -83,6 +100,7 @@ enum Kind {
     Errors,
     Space,
     SelfTest,
+    Load(Trial),
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -132,7 +150,7 @@ fn room() -> Result<tempfile::TempDir, String> {
 fn all(within: Duration, seed: Option<u64>) -> Result<ExitCode, String> {
     let mut table = Vec::new();
     for (kind, share) in ROWS {
-        let seconds = within.as_secs() * share * PLANNED / 10_000;
+        let seconds = within.as_secs() * share / 1000;
         let figures = Figures {
             count: None,
             seconds,
@@ -186,6 +204,10 @@ fn rows(kind: Kind, figures: &Figures) -> Result<Vec<Row>, String> {
         Kind::Kills => vec![kills::row(&figures.effort(1000, &place("kills")?))?],
         Kind::Errors => vec![errors::row(&figures.effort(0, &place("errors")?))?],
         Kind::Space => vec![kills::space::row(&figures.effort(1, &place("space")?))?],
+        Kind::Load(trial) => vec![load::row(
+            trial,
+            &figures.effort(full_figure(trial), room.path()),
+        )?],
         Kind::SelfTest => {
             let test = |name: &str, planted| {
                 power::self_test(&figures.effort(100, &place(name)?), planted)
@@ -198,9 +220,19 @@ fn rows(kind: Kind, figures: &Figures) -> Result<Vec<Row>, String> {
     })
 }
 
+fn full_figure(trial: Trial) -> u64 {
+    match trial {
+        Trial::Isolation => 20_000,
+        Trial::Start => 1_000_000,
+        Trial::Memory => 1,
+        Trial::Stop | Trial::Halt => 3,
+    }
+}
+
 fn run(task: &Task) -> Result<ExitCode, String> {
     let done = |()| ExitCode::SUCCESS;
     match task {
+        Task::Fill(fill) => fill.run().map(done),
         Task::Session(session) => session.run().map(done),
         Task::Images(images) => images.run().map(done),
         Task::Judge(judge) => judge.run().map(done),
@@ -209,6 +241,11 @@ fn run(task: &Task) -> Result<ExitCode, String> {
         Task::Kills(figures) => one(Kind::Kills, figures),
         Task::Errors(figures) => one(Kind::Errors, figures),
         Task::Space(figures) => one(Kind::Space, figures),
+        Task::Isolation(figures) => one(Kind::Load(Trial::Isolation), figures),
+        Task::Memory(figures) => one(Kind::Load(Trial::Memory), figures),
+        Task::Start(figures) => one(Kind::Load(Trial::Start), figures),
+        Task::Stop(figures) => one(Kind::Load(Trial::Stop), figures),
+        Task::Halt(figures) => one(Kind::Load(Trial::Halt), figures),
         Task::SelfTest(figures) => one(Kind::SelfTest, figures),
     }
 }

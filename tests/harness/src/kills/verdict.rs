@@ -198,6 +198,13 @@ impl Verdict {
             "site" => self.on_site(office, item, one).await,
             platform => outside.visible.get(platform).copied().unwrap_or(0),
         };
+        // Whoever kills the daemon, it is none of these.
+        if one["reason_en"]
+            .as_str()
+            .is_some_and(|why| why.contains("it is set aside"))
+        {
+            self.broken.push(format!("SET ASIDE: {name}"));
+        }
         let twin = outside.twins.contains(channel);
         if visible > 1
             || outside

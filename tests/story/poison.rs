@@ -1,0 +1,187 @@
+//! Something that takes the process along (fault 81): three deaths, and it is set aside; everything else goes on.
+//!
+//! In a story a process dies by being forgotten while the channel hangs: what it had named as at work stays named.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use lubu::engine::suspects::{MOST, QUIET, Work};
+use lubu::ids::ItemId;
+use lubu::model::delivery::{Delivery, Event, Hold, PublicState, State};
+use lubu::store::act::Actor;
+use lubu::store::{Act, Answer};
+use lubu_channels::{Clock as _, Effect};
+use tokio_util::sync::CancellationToken;
+
+use crate::house::{House, Wired};
+use crate::scripted::{Does, Scripted, World};
+
+fn is_set_aside(delivery: &Delivery) -> bool {
+    let poison = |why: &Hold| matches!(why, Hold::Poison(_));
+    matches!(&delivery.state, State::Held { why, at: None } if poison(why))
+}
+
+fn calls(world: &Mutex<World>) -> usize {
+    world.lock().expect("unpoisoned").calls.len()
+}
+
+async fn until_called(house: &House, world: &Mutex<World>, more_than: usize) {
+    house
+        .once("it is called", || async { calls(world) > more_than })
+        .await;
+}
+
+/// The process dies while the item is at work; whatever else it does has come to rest.
+async fn dies_with(house: House, world: &Arc<Mutex<World>>, item: ItemId) -> House {
+    let house = house.crash(world).await;
+    {
+        let mut world = world.lock().expect("unpoisoned");
+        world.dead = CancellationToken::new();
+        world.script.push_back(Does::Hangs);
+    }
+    if let Some(at) = house.delivery(item, "site").await.next_at() {
+        house.time.set(at.max(house.time.now()));
+    }
+    house
+}
+
+/// An item whose step is under way and does not end.
+async fn at_work() -> (House, Arc<Mutex<World>>, ItemId) {
+    let (channel, world) = Scripted::new(Effect::Idempotent, |_| {});
+    world
+        .lock()
+        .expect("unpoisoned")
+        .script
+        .push_back(Does::Hangs);
+    let mut house = House::new(vec![Wired::new("site", channel)]).await;
+    let (item, revision) = house.submit("进展").await;
+    house.approve(&revision).await.expect("signed");
+    until_called(&house, &world, 0).await;
+    (house, world, item)
+}
+
+/// Set aside at the fourth start, after three deaths.
+async fn set_aside() -> (House, Arc<Mutex<World>>, ItemId) {
+    let (mut house, world, item) = at_work().await;
+    for death in 1..MOST {
+        let before = calls(&world);
+        house = dies_with(house, &world, item).await;
+        let work = Work::Delivery(house.id(item, "site"));
+        assert_eq!(house.engine.shared.suspects.deaths(work), death);
+        house.time.advance(QUIET);
+        until_called(&house, &world, before).await;
+    }
+    let house = house.crash(&world).await;
+    world.lock().expect("unpoisoned").dead = CancellationToken::new();
+    (house, world, item)
+}
+
+async fn decide(house: &House, item: ItemId, event: Event) {
+    let act = Act::Decide {
+        actor: Actor::new("ops", "cli"),
+        id: house.id(item, "site"),
+        event: Box::new(event),
+    };
+    let answer = house.store.act(act).await.expect("taken");
+    if let Answer::Settled(after, _) = answer {
+        house.engine.hub().wake(&[*after]);
+    }
+}
+
+#[tokio::test]
+async fn what_was_at_work_at_three_deaths_is_held_with_an_owner_and_the_others_go_on() {
+    let (mut house, world, item) = set_aside().await;
+    let held = house.delivery(item, "site").await;
+    assert!(is_set_aside(&held), "{:?}", held.state);
+    assert!(held.public_state().needs_person());
+    let before = calls(&world);
+    let (other, revision) = house.submit("另一条").await;
+    house.approve(&revision).await.expect("signed");
+    house.until(other, "site", PublicState::Published).await;
+    assert_eq!(calls(&world), before + 1, "nothing more of the held one");
+    let house = house.crash(&world).await;
+    assert!(is_set_aside(&house.delivery(item, "site").await));
+}
+
+#[tokio::test]
+async fn a_suspect_that_died_twice_waits_a_while_and_new_work_does_not() {
+    let (house, world, item) = at_work().await;
+    let before = calls(&world);
+    let house = dies_with(house, &world, item).await;
+    house.time.advance(QUIET);
+    until_called(&house, &world, before).await;
+    let before = calls(&world);
+    let mut house = house.crash(&world).await;
+    world.lock().expect("unpoisoned").dead = CancellationToken::new();
+    let at = house.delivery(item, "site").await.next_at();
+    let (other, revision) = house.submit("另一条").await;
+    house.approve(&revision).await.expect("signed");
+    house.until(other, "site", PublicState::Published).await;
+    assert_eq!(
+        calls(&world),
+        before + 1,
+        "the suspect has not had its turn"
+    );
+    house
+        .time
+        .set(at.expect("due").max(house.time.now() + QUIET));
+    house.until(item, "site", PublicState::Published).await;
+    let work = Work::Delivery(house.id(item, "site"));
+    assert_eq!(
+        house.engine.shared.suspects.deaths(work),
+        0,
+        "it got through"
+    );
+}
+
+#[tokio::test]
+async fn a_person_lets_it_go_on_with_a_fresh_count() {
+    let (house, world, item) = set_aside().await;
+    decide(&house, item, Event::Retry { by: "ops".into() }).await;
+    house.time.advance(Duration::from_mins(5));
+    house.until(item, "site", PublicState::Published).await;
+    assert_eq!(world.lock().expect("unpoisoned").public.len(), 1);
+}
+
+#[tokio::test]
+async fn it_can_be_withdrawn() {
+    let (house, _world, item) = set_aside().await;
+    house.withdraw(item).await;
+    house.time.advance(Duration::from_mins(5));
+    house.until(item, "site", PublicState::Withdrawn).await;
+}
+
+#[tokio::test]
+async fn three_panics_in_a_row_set_it_aside_and_its_lane_lives_on() {
+    let (channel, world) = Scripted::new(Effect::Idempotent, |_| {});
+    let panics = std::iter::repeat_n(Does::Panics, usize::from(MOST));
+    world.lock().expect("unpoisoned").script.extend(panics);
+    let mut house = House::new(vec![Wired::new("site", channel)]).await;
+    let (item, revision) = house.submit("进展").await;
+    house.approve(&revision).await.expect("signed");
+    for panic in 0..usize::from(MOST) {
+        until_called(&house, &world, panic).await;
+        let open = || async {
+            let delivery = house.delivery(item, "site").await;
+            !matches!(delivery.state, State::Working { .. })
+        };
+        house.once("the panic is noticed", open).await;
+        if panic + 1 < usize::from(MOST) {
+            house.time.advance(Duration::from_mins(5));
+        }
+    }
+    let aside = || async { is_set_aside(&house.delivery(item, "site").await) };
+    house.once("it is set aside", aside).await;
+    let (other, revision) = house.submit("另一条").await;
+    house.approve(&revision).await.expect("signed");
+    house.until(other, "site", PublicState::Published).await;
+}
+
+#[tokio::test]
+async fn a_stop_in_order_is_no_death() {
+    let (house, world, item) = at_work().await;
+    house.engine.shared.suspects.close();
+    let house = dies_with(house, &world, item).await;
+    let work = Work::Delivery(house.id(item, "site"));
+    assert_eq!(house.engine.shared.suspects.deaths(work), 0);
+}

@@ -166,6 +166,37 @@ pub async fn withdrawing_what_is_gone_succeeds(make: Make<'_>) -> Outcome {
     withdraw(&mut world).await
 }
 
+/// Answered with yes, seen gone, and then to be seen again.
+pub async fn a_removal_that_did_not_hold_is_asked_for_again(make: Make<'_>) -> Outcome {
+    let mut world = World::new(make())?;
+    world.publish().await?;
+    claim(world.rig.copies() == 1, || "it is not public".into())?;
+    withdraw(&mut world).await?;
+    world.rig.comes_back();
+    let verdict = world.see().await?;
+    if world.only_a_person_sees(&verdict) {
+        return Ok(());
+    }
+    let there = matches!(verdict, Verdict::Live(_) | Verdict::Several(_));
+    claim(there, || {
+        format!("it is back, and the look says {verdict:?}")
+    })?;
+    claim(world.step()?.is_ok(), || {
+        "it is seen live, and nothing is left to send".into()
+    })?;
+    world.run_steps(40).await?;
+    world.rig.settle();
+    claim(world.rig.copies() == 0, || "it stays for ever".into())?;
+    let verdict = world.see().await?;
+    let gone = matches!(
+        verdict,
+        Verdict::Removed(_) | Verdict::Absent | Verdict::Notice
+    );
+    claim(gone, || {
+        format!("after the second removal it is {verdict:?}")
+    })
+}
+
 pub async fn a_withdrawal_at_any_stage_leaves_nothing_public(make: Make<'_>) -> Outcome {
     for steps in 0.. {
         let mut world = World::new(make())?;

@@ -35,6 +35,7 @@ enum Sin {
     UpdatePostsAgain,
     WithdrawalForgets,
     GoneIsFailure,
+    GoneForGood,
     StagedWithdrawalPublishes,
     UnsentIsUnsure,
     LostIsAgain,
@@ -280,6 +281,9 @@ impl Channel for Toy {
             };
         };
         let mut facts = job.progress.clone();
+        if live > 0 && self.sin != Sin::GoneForGood {
+            facts = facts.without("gone");
+        }
         let (there, fact) = match at {
             Target::Step { step, .. } if step.name == "stage" => (staged > 0, "staged"),
             Target::Step { .. } | Target::Copies => (live > 0, "live"),
@@ -416,6 +420,10 @@ impl Rig for ToyRig {
         self.shelf().live = 0;
     }
 
+    fn comes_back(&self) {
+        self.shelf().live = 1;
+    }
+
     fn crowd(&self, _now: Timestamp) {
         self.shelf().crowded = true;
     }
@@ -443,7 +451,7 @@ async fn outcome(sin: Sin, case: Case) -> super::Outcome {
 #[tokio::test]
 async fn an_adapter_that_keeps_its_promises_passes_every_case_it_owes() {
     let cases = owed(&toy(Sin::None).caps);
-    assert_eq!(cases.len(), 24, "all but the case of updates in place");
+    assert_eq!(cases.len(), 25, "all but the case of updates in place");
     for case in cases {
         assert_eq!(outcome(Sin::None, case).await, Ok(()), "{}", case.claim());
     }
@@ -474,6 +482,7 @@ async fn every_sin_is_caught_by_the_case_that_is_meant_for_it() {
         (Sin::UpdatePostsAgain, Case::UpdateElse),
         (Sin::WithdrawalForgets, Case::Withdraw),
         (Sin::GoneIsFailure, Case::WithdrawGone),
+        (Sin::GoneForGood, Case::WithdrawUndone),
         (Sin::StagedWithdrawalPublishes, Case::WithdrawStaged),
         (Sin::UnsentIsUnsure, Case::Unsent),
         (Sin::LostIsAgain, Case::Lost),

@@ -184,6 +184,10 @@ async fn copies(api: &Api<'_>, job: &Job) -> Result<Sighting, Failure> {
         }
         _ => by_lookup(api, job, subject, &mut facts).await?,
     };
+    if matches!(verdict, Verdict::Live(_) | Verdict::Several(_)) {
+        // A removal that did not hold is asked for again.
+        facts = facts.without("gone");
+    }
     let seen = Seen {
         place: subject.place,
         verdict,

@@ -70,9 +70,9 @@ macro_rules! suites {
 }
 
 suites! {
-    plain: an_update_keeps_the_address;
-    keyed: an_update_keeps_the_address;
-    homely: an_update_keeps_the_address;
+    plain: an_update_keeps_the_address, a_removal_that_did_not_hold_is_asked_for_again;
+    keyed: an_update_keeps_the_address, a_removal_that_did_not_hold_is_asked_for_again;
+    homely: an_update_keeps_the_address, a_removal_that_did_not_hold_is_asked_for_again;
     one_way: an_update_makes_no_second_copy;
 }
 

@@ -33,7 +33,10 @@ pub async fn look(
         Target::Copies => {
             let seen = copy(core, subject, call).await?;
             Ok(Sighting {
-                progress: job.progress.clone(),
+                progress: match seen.verdict {
+                    Verdict::Live(_) => way::still_there(job),
+                    _ => job.progress.clone(),
+                },
                 truth: Truth::NotAsked,
                 seen: vec![seen],
             })

@@ -147,7 +147,7 @@ async fn article(api: &Api<'_>, job: &Job) -> Result<Sighting, Failure> {
             facts.set(fact, url);
         }
     }
-    let seen = job
+    let seen: Vec<Seen> = job
         .subjects
         .iter()
         .map(|subject| {
@@ -155,7 +155,17 @@ async fn article(api: &Api<'_>, job: &Job) -> Result<Sighting, Failure> {
             seen(&facts, subject, verdict, Evidence::ReadBack)
         })
         .collect();
-    Ok(sighting(facts, Truth::NotAsked, seen))
+    Ok(sighting(still_there(facts, &seen), Truth::NotAsked, seen))
+}
+
+/// A removal that did not hold is asked for again.
+fn still_there(facts: Progress, seen: &[Seen]) -> Progress {
+    let live = seen
+        .iter()
+        .filter(|seen| matches!(seen.verdict, Verdict::Live(_)));
+    live.fold(facts, |facts, seen| {
+        facts.without(&format!("gone/{}", seen.place))
+    })
 }
 
 fn remover(job: &Job, subject: &Subject) -> RemovedBy {
@@ -216,7 +226,13 @@ async fn status(api: &Api<'_>, job: &Job, publish_id: &str) -> Result<Sighting, 
             )
             .await
         }
-        0 => Ok(every(job, known, &Verdict::Live(Match::Unread))),
+        0 => {
+            let told = every(job, known, &Verdict::Live(Match::Unread));
+            Ok(Sighting {
+                progress: still_there(told.progress, &told.seen),
+                ..told
+            })
+        }
         1 => Ok(every(job, known, &Verdict::Reviewing)),
         2..=4 => Ok(refused(job, status, &body)),
         5 => Ok(every(job, known, &Verdict::Removed(RemovedBy::Owner))),
@@ -335,7 +351,11 @@ async fn sent(api: &Api<'_>, job: &Job) -> Result<Sighting, Failure> {
             ),
         )),
     };
-    Ok(every(job, job.progress.clone(), &verdict))
+    let told = every(job, job.progress.clone(), &verdict);
+    Ok(Sighting {
+        progress: still_there(told.progress, &told.seen),
+        ..told
+    })
 }
 
 /// Step `find`: a withdrawal needs to know what its submission became.

@@ -332,6 +332,8 @@ async fn show(api: &Api<'_>, job: &Job, id: &str) -> Result<Sighting, Failure> {
     {
         return Err(api.incomplete("idstr"));
     }
+    // A removal that did not hold is asked for again.
+    let facts = facts.without("gone").without("lost");
     let hidden = status
         .get("visible")
         .and_then(|visible| json::number(visible, "type"));

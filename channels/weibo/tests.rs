@@ -31,6 +31,7 @@ mod share {
         an_update_makes_no_second_copy,
         a_withdrawal_is_seen,
         withdrawing_what_is_gone_succeeds,
+        a_removal_that_did_not_hold_is_asked_for_again,
         a_withdrawal_at_any_stage_leaves_nothing_public,
         what_was_not_sent_is_tried_again,
         a_lost_answer_is_unsure_unless_a_repeat_is_harmless,

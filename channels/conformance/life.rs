@@ -221,6 +221,47 @@ pub async fn a_withdrawal_at_any_stage_leaves_nothing_public(make: Make<'_>) -> 
     Ok(())
 }
 
+/// The store is restored from before the publication: nothing of it is known, and it is out.
+pub async fn what_a_run_without_record_published_is_not_denied(make: Make<'_>) -> Outcome {
+    let mut world = World::new(make())?;
+    let since = world.clock.now();
+    let at = Target::Unrecorded { since };
+    let before = world.changes();
+    let nothing = world.first_seen(at).await?;
+    let honest = matches!(nothing.1, Verdict::Absent | Verdict::CannotTell(_));
+    claim(honest && world.changes() == before, || {
+        format!("nothing was published, and the look says {:?}", nothing.1)
+    })?;
+    world.publish().await?;
+    world.forget();
+    let (progress, verdict) = world.first_seen(at).await?;
+    let denied = matches!(
+        verdict,
+        Verdict::Absent | Verdict::Removed(_) | Verdict::Notice | Verdict::Refused(_)
+    );
+    claim(!denied, || {
+        format!("it is public, and the look says {verdict:?}")
+    })?;
+    if let Verdict::Live(_) = verdict {
+        world.job.progress = progress;
+        world.run_steps(40).await?;
+        world.rig.settle();
+        world.seen_live().await?;
+        claim(world.rig.copies() == 1, || {
+            format!("{} copies after what was found", world.rig.copies())
+        })?;
+    }
+    if world.caps().look.rows.is_some() {
+        let crowded = World::new(make())?;
+        crowded.rig.crowd(crowded.clock.now());
+        let (_, verdict) = crowded.first_seen(at).await?;
+        claim(matches!(verdict, Verdict::CannotTell(_)), || {
+            format!("a crowded list says {verdict:?}")
+        })?;
+    }
+    Ok(())
+}
+
 async fn withdraw(world: &mut World) -> Outcome {
     let revision = world.job.sole().map_or(1, |subject| subject.revision);
     world.go(Goal::Withdraw, revision)?;

@@ -76,6 +76,7 @@ cases! {
     WithdrawGone withdrawing_what_is_gone_succeeds life;
     WithdrawUndone a_removal_that_did_not_hold_is_asked_for_again life;
     WithdrawStaged a_withdrawal_at_any_stage_leaves_nothing_public life;
+    Unrecorded what_a_run_without_record_published_is_not_denied life;
     Unsent what_was_not_sent_is_tried_again trouble;
     Lost a_lost_answer_is_unsure_unless_a_repeat_is_harmless trouble;
     Unreadable an_unreadable_answer_is_unsure_unless_a_repeat_is_harmless trouble;

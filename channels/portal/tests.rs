@@ -54,6 +54,7 @@ macro_rules! suites {
                 a_withdrawal_is_seen,
                 withdrawing_what_is_gone_succeeds,
                 a_withdrawal_at_any_stage_leaves_nothing_public,
+                what_a_run_without_record_published_is_not_denied,
                 what_was_not_sent_is_tried_again,
                 a_lost_answer_is_unsure_unless_a_repeat_is_harmless,
                 an_unreadable_answer_is_unsure_unless_a_repeat_is_harmless,

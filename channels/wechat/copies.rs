@@ -30,7 +30,7 @@ pub fn every(job: &Job, progress: Progress, verdict: &Verdict) -> Sighting {
     sighting(progress, Truth::NotAsked, seen)
 }
 
-fn seen(facts: &Progress, subject: &Subject, verdict: Verdict, evidence: Evidence) -> Seen {
+pub fn seen(facts: &Progress, subject: &Subject, verdict: Verdict, evidence: Evidence) -> Seen {
     let place = subject.place;
     let id = facts.get("article").or(facts.get("mass"));
     Seen {
@@ -111,7 +111,7 @@ async fn boxed(api: &Api<'_>, job: &Job) -> Result<Sighting, Failure> {
 }
 
 /// Reads the published article.
-async fn article(api: &Api<'_>, job: &Job) -> Result<Sighting, Failure> {
+pub async fn article(api: &Api<'_>, job: &Job) -> Result<Sighting, Failure> {
     let id = job.progress.get("article").unwrap_or_default();
     let body = match api
         .post(

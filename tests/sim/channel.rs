@@ -461,7 +461,7 @@ impl Channel for Played {
             let world = self.world();
             let mut progress = job.progress.clone();
             let truth = match at {
-                Target::Copies => Truth::NotAsked,
+                Target::Copies | Target::Unrecorded { .. } => Truth::NotAsked,
                 Target::Step { step, began, .. } => {
                     let (truth, made) = for_step(&world, job, step, began, eyes);
                     if truth == Truth::Applied {

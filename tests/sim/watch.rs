@@ -507,7 +507,7 @@ impl Known {
 fn is_outcome(event: &Event) -> bool {
     matches!(
         event,
-        Event::Done { .. } | Event::Failed { .. } | Event::Lost
+        Event::Done { .. } | Event::Failed { .. } | Event::Unsent { .. } | Event::Lost
     )
 }
 
@@ -544,7 +544,11 @@ impl Told {
                 item: item.to_string(),
             },
             Act::Settle { event, .. } if is_outcome(event) => {
-                let not_applied = matches!(event.as_ref(), Event::Failed { failure } if failure.fate != Fate::Unsure);
+                let not_applied = match event.as_ref() {
+                    Event::Failed { failure } => failure.fate != Fate::Unsure,
+                    Event::Unsent { .. } => true,
+                    _ => false,
+                };
                 Self::Outcome { not_applied }
             }
             Act::Decide { event, .. } => match event.as_ref() {

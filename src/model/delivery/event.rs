@@ -33,6 +33,10 @@ pub enum Event {
     Failed {
         failure: Failure,
     },
+    /// Its intent grew too old before the call: nothing was sent.
+    Unsent {
+        why: Words,
+    },
     /// The process ended while the step ran.
     Lost,
     /// Nothing is left to send.
@@ -89,6 +93,7 @@ impl Event {
             Self::Intent { .. } => "intent",
             Self::Done { .. } => "done",
             Self::Failed { .. } => "failed",
+            Self::Unsent { .. } => "unsent",
             Self::Lost => "lost",
             Self::Finished => "finished",
             Self::Postponed { .. } => "postponed",

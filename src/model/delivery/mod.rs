@@ -254,6 +254,8 @@ pub enum Hold {
     Schedule(String),
     /// The store was restored, and may not know what was sent since.
     Restored,
+    /// Everything was sent, and the look plan is over without its being seen; looks go on.
+    Unseen(Words),
 }
 
 impl Delivery {

@@ -8,6 +8,7 @@ use lubu_channels::{Evidence, Goal, Sighting, Timestamp, Verdict, Words};
 
 use super::log::decided;
 use super::transition::Legal;
+use super::unknown::delta;
 use super::{Delivery, Doubt, Hold, State, unknown, wanted};
 use crate::model::attempt::{Attempt, Outcome};
 use crate::model::policy::Policy;
@@ -44,6 +45,21 @@ impl Delivery {
     }
 }
 
+impl Delivery {
+    /// Since when a run of which this store knows nothing may have published it. None where it is known what to look for,
+    /// or where nothing is held for that.
+    pub fn unrecorded_since(&self) -> Option<Timestamp> {
+        let publishes = self
+            .job
+            .as_ref()
+            .is_some_and(|job| job.goal == Goal::Publish);
+        let known = self.shown || self.copy.is_some() || self.doubt.is_some();
+        // Nothing can have left before the item came in.
+        let since = Timestamp::from_timestamp_millis(self.id.item.made_ms());
+        since.filter(|_| self.is_restored() && publishes && !known)
+    }
+}
+
 pub(super) fn hold(d: &mut Delivery, now: Timestamp, policy: &Policy) -> Legal {
     if !d.goes_on() {
         return None;
@@ -75,17 +91,57 @@ pub(super) fn hold(d: &mut Delivery, now: Timestamp, policy: &Policy) -> Legal {
 }
 
 /// "Not there" from a store that never sent it may only mean that it does not know what to look for. It counts where the
-/// platform was read, and nowhere else.
-pub(super) fn honest(mut sighting: Sighting) -> Sighting {
+/// platform was read, and nowhere else; and when two looks agree that are a settle time apart.
+pub(super) fn honest(
+    d: &Delivery,
+    mut sighting: Sighting,
+    now: Timestamp,
+    policy: &Policy,
+) -> Sighting {
+    let agreed = absent_since(d).is_some_and(|first| now - first >= delta(policy.settle));
     for seen in &mut sighting.seen {
-        if seen.verdict == Verdict::Absent && seen.evidence < Evidence::ReadBack {
+        if seen.verdict != Verdict::Absent {
+            continue;
+        }
+        if seen.evidence < Evidence::ReadBack {
             seen.verdict = Verdict::CannotTell(Words::new(
                 "这里没有它的发送记录，无从查起，请到平台上核实",
                 "nothing is known here by which it could be found; look on the platform",
             ));
+        } else if !agreed {
+            seen.verdict = Verdict::CannotTell(once());
         }
     }
     sighting
+}
+
+/// Since when looks have found nothing.
+fn absent_since(d: &Delivery) -> Option<Timestamp> {
+    let look = d.look_since_restored()?;
+    let absent = look.outcome == Outcome::Absent || look.words == Some(once());
+    absent.then_some(look.began)
+}
+
+fn once() -> Words {
+    Words::new(
+        "核对一次，平台上没有；稍后再核对一次才算数",
+        "one look found nothing; it counts once a second one agrees",
+    )
+}
+
+/// The look that is to agree comes as soon as it may.
+pub(super) fn second_look(d: &mut Delivery, now: Timestamp, policy: &Policy) {
+    let once = d
+        .look_since_restored()
+        .is_some_and(|look| look.words == Some(once()));
+    if let State::Held {
+        why: Hold::Restored,
+        at: Some(at),
+    } = &mut d.state
+        && once
+    {
+        *at = (*at).min(now + policy.settle);
+    }
 }
 
 pub(super) fn free(d: &mut Delivery, by: &str, now: Timestamp, policy: &Policy) -> Legal {

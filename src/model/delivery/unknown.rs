@@ -320,7 +320,7 @@ pub(super) fn overwrites_until(d: &Delivery, policy: &Policy) -> Option<Timestam
     d.doubt.as_ref()?.overwrites_until(policy)
 }
 
-fn delta(wait: std::time::Duration) -> chrono::TimeDelta {
+pub(super) fn delta(wait: std::time::Duration) -> chrono::TimeDelta {
     chrono::TimeDelta::from_std(wait).unwrap_or(chrono::TimeDelta::MAX)
 }
 

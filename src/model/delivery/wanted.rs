@@ -283,12 +283,12 @@ fn outdated(d: &Delivery, wanted: &WantedRevision, policy: &Policy) -> bool {
 
 /// Nothing is due that has nothing to do, or nobody to do it; nothing has failed that is in doubt.
 pub(super) fn rest(d: &mut Delivery, now: Timestamp, policy: &Policy) {
+    d.doubt
+        .take_if(|doubt| doubt.echo && doubt.ended + policy.settle <= now);
     if matches!(d.state, State::Due { .. }) && d.plan(policy).is_none() {
         resume(d, now, policy);
     }
     after_older_bytes(d, policy);
-    d.doubt
-        .take_if(|doubt| doubt.echo && doubt.ended + policy.settle <= now);
     // An earlier run may still have been applied: that is not known to have failed.
     if matches!(d.state, State::Failed { .. }) && !d.withdrawing() {
         unknown::look_before_failing(d, now, policy);

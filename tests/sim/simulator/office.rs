@@ -516,8 +516,14 @@ impl Office {
 
 /// A person is waited for, and nothing else; or what was sent has not been seen for long.
 fn is_owned(delivery: &Delivery, now: Timestamp) -> bool {
-    if let State::Review { since, .. } = &delivery.state {
-        return now > *since + Duration::from_hours(24);
+    match &delivery.state {
+        State::Review { since, .. } => return now > *since + Duration::from_hours(24),
+        // Its looks go on, but it is a person who ends it.
+        State::Held {
+            why: Hold::Unseen(_),
+            ..
+        } => return true,
+        _ => {}
     }
     let for_others = matches!(
         &delivery.state,

@@ -60,6 +60,8 @@ struct Known {
     approved: BTreeMap<String, (u32, BTreeMap<ChannelNo, String>)>,
     ever: BTreeSet<(String, String)>,
     withdrawn: BTreeSet<String>,
+    /// A person has stopped all sending.
+    halted: bool,
     open: BTreeMap<Place, (Step, Goal, u32)>,
     seen: BTreeMap<Place, (u32, Verdict)>,
     said: BTreeMap<Place, bool>,
@@ -303,6 +305,7 @@ impl Known {
     /// What everyone may conclude from an answered act.
     fn learn(&mut self, told: &Told, answer: &Answer) {
         match (told, answer) {
+            (Told::Sending { halted }, Answer::Done) => self.halted = *halted,
             (
                 Told::Approved {
                     item,
@@ -387,6 +390,9 @@ impl Known {
         }
         if job.goal == Goal::Withdraw {
             return;
+        }
+        if self.halted {
+            self.breach("an intent to publish after all sending was stopped");
         }
         if self.withdrawn.contains(&place.0) {
             self.breach("I5: an intent to publish after the withdrawal");
@@ -522,6 +528,9 @@ enum Told {
     Withdrawn {
         item: String,
     },
+    Sending {
+        halted: bool,
+    },
     Outcome {
         not_applied: bool,
     },
@@ -542,6 +551,9 @@ impl Told {
             },
             Act::Withdraw { item, .. } => Self::Withdrawn {
                 item: item.to_string(),
+            },
+            Act::Sending { stop, .. } => Self::Sending {
+                halted: stop.is_some(),
             },
             Act::Settle { event, .. } if is_outcome(event) => {
                 let not_applied = match event.as_ref() {

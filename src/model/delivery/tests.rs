@@ -585,6 +585,18 @@ fn a_withdrawal_of_nothing_ends_though_a_lost_writes_echo_fades_while_it_is_trie
 }
 
 #[test]
+fn nobody_can_say_that_what_was_sent_just_now_is_not_there() {
+    let mut desk = social(false);
+    desk.send(Effect::Public).sent().must(Event::Finished);
+    let until = desk.d.may_arrive_until(&desk.policy);
+    assert_eq!(until, Some(desk.now + desk.policy.settle));
+    desk.saw(Verdict::Live(Match::Same)).withdraw();
+    desk.begin(Step::new("remove", Effect::Idempotent)).sent();
+    desk.must(Event::Finished);
+    assert_eq!(desk.d.may_arrive_until(&desk.policy), None, "gone is gone");
+}
+
+#[test]
 fn a_try_that_was_never_sent_is_none() {
     let mut desk = in_place();
     for _ in 0..40 {

@@ -6,6 +6,7 @@
 //! be mended. `LUBU_SIM_SEED=n` lives one life and prints its trace. Seeds that failed once and were
 //! mended stand in `seeds.txt` and go first.
 
+mod clockwork;
 mod office;
 mod readers;
 mod weather;

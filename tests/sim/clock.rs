@@ -87,10 +87,6 @@ impl Jump {
         self.machine().ahead
     }
 
-    pub fn wall_stands_behind(&self) -> bool {
-        self.machine().ahead < TimeDelta::zero()
-    }
-
     pub fn wall_is_right(&self) -> bool {
         self.machine().ahead == TimeDelta::zero()
     }

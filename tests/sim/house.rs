@@ -427,7 +427,7 @@ impl House {
     pub fn confirm_clock(&self) {
         let back = self.time.confirm();
         let actor = Actor::new("leader", "cli");
-        if self.act(Act::ClockRight { actor }).is_ok() && back > chrono::TimeDelta::zero() {
+        if self.act(Act::ClockRight { actor }).is_ok() && back != chrono::TimeDelta::zero() {
             let store = Arc::clone(&self.life().store);
             for one in self.on(store.unsettled()).unwrap_or_default() {
                 let act = Act::Settle {

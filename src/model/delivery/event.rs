@@ -57,7 +57,8 @@ pub enum Event {
     LookFailed {
         failure: Failure,
     },
-    /// Time went back so far, by a person's word: what was to happen then happens as much earlier.
+    /// Time went back so far, by a person's word, or forward where that is less than nothing: what was
+    /// to happen then happens as much earlier, or later.
     ClockBack {
         by: chrono::TimeDelta,
     },

@@ -1,7 +1,11 @@
 //! The machine's clock is set by whoever can, and a person stops all sending and lifts it again.
 //!
-//! One thing is out of reach: a machine that starts with its clock behind, and past its newest record all the
-//! same, cannot know; nor can one that starts with it before the truth within the minutes that it was down.
+//! Out of reach is what a process cannot know when it starts: that the clock was set back, and is past the newest
+//! record all the same, be it that an earlier process knew; that it was set forward while the process was down, so
+//! that a pause seems over.
+
+use std::cmp::Ordering;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use lubu::clock::Time as _;
@@ -31,19 +35,26 @@ impl Office {
         self.house.tell_lanes();
     }
 
-    /// Before a process starts. What a wrong clock makes of it must be one that it can notice.
+    /// Before a process starts. What a wrong clock makes of it must be one that it can notice; what it
+    /// cannot, does not come.
     pub(super) fn machine_starts(&mut self, down_s: u64) {
         let time = &self.house.time;
-        let behind = time.wall_stands_behind();
-        let unnoticed = if behind {
-            time.would_be_believed()
-        } else {
-            down_s < LONG_DOWN_S
+        let (before, wall) = (time.skew(), time.wall_ahead());
+        let noticed = match wall.cmp(&before) {
+            Ordering::Less => !time.would_be_believed(),
+            Ordering::Equal => true,
+            Ordering::Greater => down_s >= LONG_DOWN_S,
         };
-        if unnoticed {
-            time.set_wall(TimeDelta::zero());
+        if !noticed {
+            time.set_wall(before);
         }
-        let most = time.wall_ahead().max(TimeDelta::zero());
+        // A doubt does not outlive its process once the wrong clock has passed the newest record.
+        if before < TimeDelta::zero() {
+            time.set_wall(TimeDelta::zero());
+            self.house.wait(Duration::from_secs(LONG_DOWN_S));
+        }
+        let time = &self.house.time;
+        let most = time.wall_ahead().max(before);
         for name in NAMES {
             let mut platform = self.platform(name);
             platform.ahead = platform.ahead.max(most);

@@ -18,6 +18,8 @@ mod view;
 mod wanted;
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;
 
 use lubu_channels::{Copy, Effect, Goal, Progress, Step, Timestamp, UpdateBy, Words};

@@ -5,7 +5,7 @@ use lubu_channels::{Effect, Evidence, Fate, Goal, Kind, Progress, Timestamp, Upd
 use super::log::decided;
 use super::transition::{Legal, later};
 use super::{Delivery, Doubt, Hold, State, Wanted, Why, restored, seen, unknown, wanted};
-use crate::model::attempt::{Outcome, Told};
+use crate::model::attempt::{Attempt, Outcome, Told};
 use crate::model::policy::Policy;
 
 pub(super) fn retry(d: &mut Delivery, by: String, now: Timestamp, policy: &Policy) -> Legal {
@@ -135,11 +135,23 @@ fn older_stands(d: &Delivery, policy: &Policy) -> bool {
     policy.update == UpdateBy::InPlace && (doubted || older)
 }
 
+/// The doubt is about an older text, of which the word says nothing: that one may stand there.
+fn older_in_doubt(d: &Delivery) -> bool {
+    let Some(doubt) = d.doubt.as_ref().filter(|doubt| doubt.may_show()) else {
+        return false;
+    };
+    let unheard = |one: &&Attempt| {
+        one.step == doubt.step.name && matches!(one.outcome, Outcome::Unsure | Outcome::Again)
+    };
+    let run = d.log.iter().rev().find(unheard);
+    run.is_some_and(|run| Some(run.revision) < d.sent())
+}
+
 fn forget_copy(d: &mut Delivery, stands: bool) {
     let sent = d.sent();
     d.copy
         .take_if(|copy| !stands || Some(copy.revision) == sent);
-    d.shown &= stands;
+    d.shown = stands && (d.shown || older_in_doubt(d));
 }
 
 pub(super) fn said_absent(d: &mut Delivery, by: String, now: Timestamp, policy: &Policy) -> Legal {

@@ -4,12 +4,12 @@
 //! held, and looked for as if it had been sent. What is seen live comes to rest; the rest waits for a person, with what the
 //! look found beside it. What waits for a person already stays as it is.
 
-use lubu_channels::{Evidence, Goal, Sighting, Timestamp, Verdict, Words};
+use lubu_channels::{Evidence, Goal, Seen, Sighting, Timestamp, Verdict, Words};
 
 use super::log::decided;
 use super::transition::Legal;
 use super::unknown::delta;
-use super::{Delivery, Doubt, Hold, State, unknown, wanted};
+use super::{Delivery, Doubt, Hold, State, Wanted, unknown, wanted};
 use crate::model::attempt::{Attempt, Outcome};
 use crate::model::policy::Policy;
 
@@ -49,14 +49,11 @@ impl Delivery {
     /// Since when a run of which this store knows nothing may have published it. None where it is known what to look for,
     /// or where nothing is held for that.
     pub fn unrecorded_since(&self) -> Option<Timestamp> {
-        let publishes = self
-            .job
-            .as_ref()
-            .is_some_and(|job| job.goal == Goal::Publish);
-        let known = self.shown || self.copy.is_some() || self.doubt.is_some();
+        let doubted = self.doubt.as_ref().is_some_and(|doubt| !doubt.absent);
+        let known = self.shown || self.copy.is_some() || doubted;
         // Nothing can have left before the item came in.
         let since = Timestamp::from_timestamp_millis(self.id.item.made_ms());
-        since.filter(|_| self.is_restored() && publishes && !known)
+        since.filter(|_| self.is_restored() && self.job.is_some() && !known)
     }
 }
 
@@ -129,8 +126,28 @@ fn once() -> Words {
     )
 }
 
-/// The look that is to agree comes as soon as it may.
+/// What readers see must be known to a later withdrawal, whatever it was looked for.
+pub(super) fn adopt(d: &mut Delivery, seen: &[Seen]) {
+    let there = |seen: &Seen| matches!(seen.verdict, Verdict::Live(_) | Verdict::Several(_));
+    d.shown |= d.is_restored() && seen.first().is_some_and(there);
+}
+
+/// Nothing is to be sent, and whether anything was is looked for first: it is not known to be unsent.
+pub(super) fn look_now(d: &mut Delivery, now: Timestamp) {
+    if let State::Held { at, .. } = &mut d.state {
+        *at = Some(now);
+    }
+}
+
+/// The look that is to agree comes as soon as it may. Where nothing was ever sent and nothing is to be,
+/// two that agree are the end of it.
 pub(super) fn second_look(d: &mut Delivery, now: Timestamp, policy: &Policy) {
+    let absent = d
+        .look_since_restored()
+        .is_some_and(|look| look.outcome == Outcome::Absent);
+    if absent && d.unrecorded_since().is_some() && !matches!(d.wanted, Wanted::Revision(_)) {
+        return wanted::resume(d, now, policy);
+    }
     let once = d
         .look_since_restored()
         .is_some_and(|look| look.words == Some(once()));

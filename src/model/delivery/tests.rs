@@ -597,6 +597,68 @@ fn nobody_can_say_that_what_was_sent_just_now_is_not_there() {
 }
 
 #[test]
+fn what_waits_keeps_its_length_whichever_way_a_person_sets_the_time() {
+    for minutes in [-90, 90] {
+        let mut desk = social(false);
+        desk.send(Effect::Public).unsure();
+        let by = chrono::TimeDelta::minutes(minutes);
+        let (before, then) = (desk.d.next_at(), desk.now);
+        desk.now -= by;
+        desk.must(Event::ClockBack { by });
+        let wait = |at: Option<Timestamp>, now| at.map(|at| at - now);
+        assert_eq!(wait(desk.d.next_at(), desk.now), wait(before, then));
+        assert_eq!(
+            desk.d.doubt.as_ref().map(|doubt| doubt.ended),
+            Some(desk.now)
+        );
+    }
+}
+
+#[test]
+fn what_is_withdrawn_or_left_out_after_a_restore_is_looked_for_before_it_is_called_unsent() {
+    for event in [withdrawn(), Event::Kept { why: words() }] {
+        let mut desk = in_place();
+        desk.must(Event::Restored).must(event);
+        assert!(desk.d.is_restored(), "it may be public");
+        assert_eq!(desk.d.next_at(), Some(desk.now));
+        let mut out = Desk {
+            d: desk.d.clone(),
+            policy: desk.policy.clone(),
+            ..in_place()
+        };
+        out.saw(Verdict::Live(Match::Same));
+        let goes = out.d.withdrawing();
+        assert_eq!(
+            out.d.plan(&out.policy).is_some(),
+            goes,
+            "it is taken down, or stays"
+        );
+        absent_by(&mut desk, Evidence::ReadBack);
+        assert!(desk.d.is_restored());
+        desk.after(desk.policy.settle);
+        absent_by(&mut desk, Evidence::ReadBack);
+        assert_eq!(desk.state(), PublicState::Skipped);
+    }
+}
+
+#[test]
+fn a_persons_word_on_a_refused_text_says_nothing_of_an_older_one_in_doubt() {
+    let mut desk = in_place();
+    desk.send(Effect::Idempotent).must(Event::Lost);
+    desk.must(Event::Approved(wanted(2)))
+        .after(Duration::from_mins(4));
+    let failure = failure(Fate::Never);
+    desk.send(Effect::Idempotent)
+        .must(Event::Failed { failure });
+    let by = person("张");
+    desk.must(Event::SaidAbsent { by }).withdraw();
+    assert_eq!(
+        desk.d.plan(&desk.policy).map(|job| job.goal),
+        Some(Goal::Withdraw)
+    );
+}
+
+#[test]
 fn a_try_that_was_never_sent_is_none() {
     let mut desk = in_place();
     for _ in 0..40 {

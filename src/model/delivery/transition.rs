@@ -360,6 +360,7 @@ fn looked(
         State::Review { .. } | State::Live | State::Held { .. } | State::Failed { .. } => {
             d.progress = sighting.progress;
             seen::note(d, &sighting.seen, now);
+            restored::adopt(d, &sighting.seen);
             seen::after_look(d, &sighting.seen, now, policy, dice);
             restored::second_look(d, now, policy);
         }

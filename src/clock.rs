@@ -5,7 +5,7 @@
 //! compared at every asking, and where it cannot be right ([`Faith`]) nothing is sent until it is, or
 //! until a person says that it is. In tests time is a clock that a test moves.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,7 +23,8 @@ pub trait Time: Clock {
         None
     }
 
-    /// A person says that the clock is right. How far time goes back by that.
+    /// A person says that the clock is right. How far time goes back by that; less than nothing where it
+    /// goes forward.
     fn confirm(&self) -> TimeDelta {
         TimeDelta::zero()
     }
@@ -92,6 +93,8 @@ pub struct Faith {
     anchor: Reading,
     newest: Timestamp,
     doubt: Option<Doubt>,
+    /// How far behind the newest record it stood when that was noticed.
+    gap: TimeDelta,
 }
 
 impl Faith {
@@ -100,6 +103,7 @@ impl Faith {
             anchor: reading,
             newest: Timestamp::UNIX_EPOCH,
             doubt: None,
+            gap: TimeDelta::zero(),
         }
     }
 
@@ -115,12 +119,19 @@ impl Faith {
         let (wall, newest) = (now.wall, self.newest);
         let apart = (wall - expected).abs() > JUMP;
         let behind = wall < newest - BEHIND;
+        // A wrong clock that has only gone on is as wrong as it was, though it has passed the newest
+        // record by now.
+        let set_right = wall - expected >= self.gap - BEHIND;
+        let was_behind = matches!(self.doubt, Some(Doubt::Behind { .. }));
         self.doubt = match self.doubt {
             None | Some(Doubt::Jumped { .. }) if apart => Some(Doubt::Jumped { wall, expected }),
             // A machine that started with a wrong clock is set right by a jump: records tell.
-            _ if behind => Some(Doubt::Behind { wall, newest }),
+            _ if behind || was_behind && !set_right => Some(Doubt::Behind { wall, newest }),
             _ => None,
         };
+        if matches!(self.doubt, Some(Doubt::Behind { .. })) && !was_behind {
+            self.gap = newest - wall;
+        }
         if self.doubt.is_some() {
             return expected;
         }
@@ -220,6 +231,7 @@ pub struct Steered {
     clock: Manual,
     moved: watch::Sender<()>,
     doubt: Mutex<Option<Doubt>>,
+    asleep: Mutex<Vec<Timestamp>>,
 }
 
 impl Default for Steered {
@@ -228,11 +240,33 @@ impl Default for Steered {
             clock: Manual::default(),
             moved: watch::Sender::new(()),
             doubt: Mutex::default(),
+            asleep: Mutex::default(),
+        }
+    }
+}
+
+/// Taken out again when its sleeper wakes, or is dropped.
+struct Asleep<'a>(&'a Steered, Timestamp);
+
+impl Drop for Asleep<'_> {
+    fn drop(&mut self) {
+        let mut asleep = self.0.asleep();
+        if let Some(at) = asleep.iter().position(|at| *at == self.1) {
+            asleep.swap_remove(at);
         }
     }
 }
 
 impl Steered {
+    fn asleep(&self) -> MutexGuard<'_, Vec<Timestamp>> {
+        self.asleep.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When the first of those that sleep just now wakes.
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        self.asleep().iter().min().copied()
+    }
+
     /// From now on it is, or is no longer, to be believed.
     pub fn distrust(&self, doubt: Option<Doubt>) {
         *self.doubt.lock().unwrap_or_else(PoisonError::into_inner) = doubt;
@@ -263,6 +297,8 @@ impl Time for Steered {
 
     async fn sleep_until(&self, at: Timestamp) {
         let mut moved = self.moved.subscribe();
+        self.asleep().push(at);
+        let _asleep = Asleep(self, at);
         while self.now() < at {
             if moved.changed().await.is_err() {
                 return;
@@ -320,6 +356,34 @@ mod tests {
         faith.read(at(6, 2));
         assert!(matches!(faith.doubt(), Some(Doubt::Behind { .. })));
         assert_eq!(seconds(faith.read(at(1_000_100, 30))), 1_000_100);
+        assert_eq!(faith.doubt(), None);
+    }
+
+    #[test]
+    fn a_clock_that_was_behind_is_not_believed_because_it_has_gone_on() {
+        let mut faith = Faith::new(at(1_000, 1));
+        faith.recorded(at(10_000, 0).wall);
+        faith.read(at(1_000, 1));
+        for elapsed in [8_999, 9_100, 50_000] {
+            faith.read(at(1_000 + elapsed, 1 + elapsed.unsigned_abs()));
+            assert!(
+                matches!(faith.doubt(), Some(Doubt::Behind { .. })),
+                "{elapsed}"
+            );
+        }
+        // Set forward by what it lacked, and more, since the truth is past the newest record.
+        assert_eq!(seconds(faith.read(at(70_000, 50_101))), 70_000);
+        assert_eq!(faith.doubt(), None);
+    }
+
+    #[test]
+    fn a_clock_a_little_behind_is_believed_once_it_is_set_by_as_little() {
+        let mut faith = Faith::new(at(900, 1));
+        faith.recorded(at(1_000, 0).wall);
+        faith.read(at(900, 1));
+        faith.read(at(1_100, 201));
+        assert!(faith.doubt().is_some(), "it has only gone on");
+        faith.read(at(1_200, 201));
         assert_eq!(faith.doubt(), None);
     }
 

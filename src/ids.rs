@@ -25,6 +25,12 @@ impl ItemId {
         )
     }
 
+    /// Milliseconds since 1970 UTC at which it was made.
+    pub fn made_ms(&self) -> i64 {
+        let ms = self.0[..6].iter();
+        ms.fold(0, |ms, byte| ms << 8 | i64::from(*byte))
+    }
+
     pub fn bytes(&self) -> &[u8; 16] {
         &self.0
     }
@@ -94,6 +100,7 @@ mod tests {
         let late = ItemId::new(2_000, [0; 10]);
         assert!(early < late);
         assert_eq!(early.to_string().parse::<ItemId>(), Ok(early));
+        assert_eq!((early.made_ms(), late.made_ms()), (1_000, 2_000));
     }
 
     #[test]

@@ -166,6 +166,37 @@ pub async fn withdrawing_what_is_gone_succeeds(make: Make<'_>) -> Outcome {
     withdraw(&mut world).await
 }
 
+/// Answered with yes, seen gone, and then to be seen again.
+pub async fn a_removal_that_did_not_hold_is_asked_for_again(make: Make<'_>) -> Outcome {
+    let mut world = World::new(make())?;
+    world.publish().await?;
+    claim(world.rig.copies() == 1, || "it is not public".into())?;
+    withdraw(&mut world).await?;
+    world.rig.comes_back();
+    let verdict = world.see().await?;
+    if world.only_a_person_sees(&verdict) {
+        return Ok(());
+    }
+    let there = matches!(verdict, Verdict::Live(_) | Verdict::Several(_));
+    claim(there, || {
+        format!("it is back, and the look says {verdict:?}")
+    })?;
+    claim(world.step()?.is_ok(), || {
+        "it is seen live, and nothing is left to send".into()
+    })?;
+    world.run_steps(40).await?;
+    world.rig.settle();
+    claim(world.rig.copies() == 0, || "it stays for ever".into())?;
+    let verdict = world.see().await?;
+    let gone = matches!(
+        verdict,
+        Verdict::Removed(_) | Verdict::Absent | Verdict::Notice
+    );
+    claim(gone, || {
+        format!("after the second removal it is {verdict:?}")
+    })
+}
+
 pub async fn a_withdrawal_at_any_stage_leaves_nothing_public(make: Make<'_>) -> Outcome {
     for steps in 0.. {
         let mut world = World::new(make())?;
@@ -186,6 +217,47 @@ pub async fn a_withdrawal_at_any_stage_leaves_nothing_public(make: Make<'_>) -> 
         if ended.is_some() {
             return Ok(());
         }
+    }
+    Ok(())
+}
+
+/// The store is restored from before the publication: nothing of it is known, and it is out.
+pub async fn what_a_run_without_record_published_is_not_denied(make: Make<'_>) -> Outcome {
+    let mut world = World::new(make())?;
+    let since = world.clock.now();
+    let at = Target::Unrecorded { since };
+    let before = world.changes();
+    let nothing = world.first_seen(at).await?;
+    let honest = matches!(nothing.1, Verdict::Absent | Verdict::CannotTell(_));
+    claim(honest && world.changes() == before, || {
+        format!("nothing was published, and the look says {:?}", nothing.1)
+    })?;
+    world.publish().await?;
+    world.forget();
+    let (progress, verdict) = world.first_seen(at).await?;
+    let denied = matches!(
+        verdict,
+        Verdict::Absent | Verdict::Removed(_) | Verdict::Notice | Verdict::Refused(_)
+    );
+    claim(!denied, || {
+        format!("it is public, and the look says {verdict:?}")
+    })?;
+    if let Verdict::Live(_) = verdict {
+        world.job.progress = progress;
+        world.run_steps(40).await?;
+        world.rig.settle();
+        world.seen_live().await?;
+        claim(world.rig.copies() == 1, || {
+            format!("{} copies after what was found", world.rig.copies())
+        })?;
+    }
+    if world.caps().look.rows.is_some() {
+        let crowded = World::new(make())?;
+        crowded.rig.crowd(crowded.clock.now());
+        let (_, verdict) = crowded.first_seen(at).await?;
+        claim(matches!(verdict, Verdict::CannotTell(_)), || {
+            format!("a crowded list says {verdict:?}")
+        })?;
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use crate::contract::{Caps, UpdateBy};
+use crate::contract::{Caps, UpdateBy, WithdrawBy};
 
 pub use peer::{Answer, ECHO, Matching, Peer, Trick, reply};
 pub use rig::{Album, Literal, Rig, stretched};
@@ -74,7 +74,9 @@ cases! {
     UpdateElse an_update_makes_no_second_copy life;
     Withdraw a_withdrawal_is_seen life;
     WithdrawGone withdrawing_what_is_gone_succeeds life;
+    WithdrawUndone a_removal_that_did_not_hold_is_asked_for_again life;
     WithdrawStaged a_withdrawal_at_any_stage_leaves_nothing_public life;
+    Unrecorded what_a_run_without_record_published_is_not_denied life;
     Unsent what_was_not_sent_is_tried_again trouble;
     Lost a_lost_answer_is_unsure_unless_a_repeat_is_harmless trouble;
     Unreadable an_unreadable_answer_is_unsure_unless_a_repeat_is_harmless trouble;
@@ -102,6 +104,7 @@ pub fn owed(caps: &Caps) -> Vec<Case> {
         .filter(|case| match case {
             Case::UpdateInPlace => in_place,
             Case::UpdateElse => !in_place,
+            Case::WithdrawUndone => caps.withdraw != WithdrawBy::Person,
             Case::Crowd => caps.look.rows.is_some(),
             _ => true,
         })

@@ -39,6 +39,9 @@ pub trait Rig: Send + Sync {
     /// Someone removes every public copy on the platform itself.
     fn remove(&self);
 
+    /// What was removed last is to be seen again, as after a late call or a stale copy.
+    fn comes_back(&self);
+
     /// Others post so much that a look which sees only the newest rows sees nothing else.
     fn crowd(&self, now: Timestamp);
 

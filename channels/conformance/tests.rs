@@ -35,6 +35,8 @@ enum Sin {
     UpdatePostsAgain,
     WithdrawalForgets,
     GoneIsFailure,
+    GoneForGood,
+    DeniesWhatItForgot,
     StagedWithdrawalPublishes,
     UnsentIsUnsure,
     LostIsAgain,
@@ -280,9 +282,12 @@ impl Channel for Toy {
             };
         };
         let mut facts = job.progress.clone();
+        if live > 0 && self.sin != Sin::GoneForGood {
+            facts = facts.without("gone");
+        }
         let (there, fact) = match at {
             Target::Step { step, .. } if step.name == "stage" => (staged > 0, "staged"),
-            Target::Step { .. } | Target::Copies => (live > 0, "live"),
+            Target::Step { .. } | Target::Copies | Target::Unrecorded { .. } => (live > 0, "live"),
         };
         let blind = json::flag(&body, "crowded") && self.sin != Sin::IgnoresTheWindow;
         let truth = match (there, self.sin) {
@@ -293,14 +298,19 @@ impl Channel for Toy {
                 Truth::CannotTell(Words::new("挤掉了。", "Out of sight."))
             }
             _ => {
+                facts.set("staged", "1");
                 facts.set(fact, "1");
                 Truth::Applied
             }
         };
-        let verdict = if live > 0 {
-            Verdict::Live(Match::Same)
-        } else {
-            Verdict::Removed(RemovedBy::Owner)
+        let forgot = !job.progress.has("live") && self.sin == Sin::DeniesWhatItForgot;
+        let verdict = match at {
+            _ if live > 0 && !forgot => Verdict::Live(Match::Same),
+            Target::Unrecorded { .. } if blind => {
+                Verdict::CannotTell(Words::new("挤掉了。", "Out of sight."))
+            }
+            Target::Unrecorded { .. } => Verdict::Absent,
+            Target::Step { .. } | Target::Copies => Verdict::Removed(RemovedBy::Owner),
         };
         let moves = self.sin == Sin::UpdateMoves && job.goal == Goal::Update;
         let address = if moves {
@@ -416,6 +426,10 @@ impl Rig for ToyRig {
         self.shelf().live = 0;
     }
 
+    fn comes_back(&self) {
+        self.shelf().live = 1;
+    }
+
     fn crowd(&self, _now: Timestamp) {
         self.shelf().crowded = true;
     }
@@ -443,7 +457,7 @@ async fn outcome(sin: Sin, case: Case) -> super::Outcome {
 #[tokio::test]
 async fn an_adapter_that_keeps_its_promises_passes_every_case_it_owes() {
     let cases = owed(&toy(Sin::None).caps);
-    assert_eq!(cases.len(), 24, "all but the case of updates in place");
+    assert_eq!(cases.len(), 26, "all but the case of updates in place");
     for case in cases {
         assert_eq!(outcome(Sin::None, case).await, Ok(()), "{}", case.claim());
     }
@@ -474,7 +488,9 @@ async fn every_sin_is_caught_by_the_case_that_is_meant_for_it() {
         (Sin::UpdatePostsAgain, Case::UpdateElse),
         (Sin::WithdrawalForgets, Case::Withdraw),
         (Sin::GoneIsFailure, Case::WithdrawGone),
+        (Sin::GoneForGood, Case::WithdrawUndone),
         (Sin::StagedWithdrawalPublishes, Case::WithdrawStaged),
+        (Sin::DeniesWhatItForgot, Case::Unrecorded),
         (Sin::UnsentIsUnsure, Case::Unsent),
         (Sin::LostIsAgain, Case::Lost),
         (Sin::GarbageIsSuccess, Case::Unreadable),

@@ -142,6 +142,24 @@ impl World {
         outcome
     }
 
+    /// What a look says of the first subject, and what it found; nothing is adopted.
+    pub async fn first_seen(&self, at: Target<'_>) -> Result<(Progress, Verdict), Broken> {
+        let looked = self.look(at).await;
+        let sighting = looked.map_err(|failure| Broken(format!("the look fails: {failure:?}")))?;
+        let first = sighting.seen.into_iter().next();
+        let seen = first.ok_or_else(|| Broken("a look that saw nothing at all".into()))?;
+        Ok((sighting.progress, seen.verdict))
+    }
+
+    /// The store is older than the world: nothing is known of what was done.
+    pub fn forget(&mut self) {
+        self.job.progress = Progress::default();
+        self.job.first_live = None;
+        for subject in &mut self.job.subjects {
+            subject.copy = None;
+        }
+    }
+
     pub async fn check(&self) {
         let outcome = self.channel.check(&self.call(false)).await;
         self.note(&outcome);

@@ -118,4 +118,9 @@ pub enum Target<'a> {
     },
     /// The copies that should be there, or should be gone.
     Copies,
+    /// Whatever a run of which no record is left may have published of the subject, not before
+    /// `since`: the store is older than the world. It is found by what readers see of it, since no
+    /// id is known; what is found goes into the progress. `Absent` says that it covered all of that
+    /// time, and that nothing there looks like another revision of it.
+    Unrecorded { since: Timestamp },
 }

@@ -26,7 +26,42 @@ pub async fn look(api: &Api<'_>, job: &Job, at: Target<'_>) -> Result<Sighting, 
         Target::Step { step, .. } if step.name == "create" => for_create(api, job).await,
         Target::Step { .. } => Ok(sighting(job.progress.clone(), Truth::CannotTell(again()))),
         Target::Copies => copies(api, job).await,
+        Target::Unrecorded { .. } => unrecorded(api, job).await,
     }
+}
+
+/// The key is a function of the delivery: what another run of it created is found by it.
+async fn unrecorded(api: &Api<'_>, job: &Job) -> Result<Sighting, Failure> {
+    let found = for_create(api, job).await?;
+    let (verdict, evidence) = match found.truth {
+        Truth::Applied => {
+            let progress = found.progress;
+            return copies(
+                api,
+                &Job {
+                    progress,
+                    ..job.clone()
+                },
+            )
+            .await;
+        }
+        Truth::Absent => (Verdict::Absent, Evidence::ReadBack),
+        Truth::Several(ids) => (Verdict::Several(ids), Evidence::Status),
+        Truth::CannotTell(why) => (Verdict::CannotTell(why), Evidence::Status),
+        Truth::NotAsked => (Verdict::CannotTell(no_answer()), Evidence::Status),
+    };
+    let seen = Seen {
+        place: job.sole().map_or(0, |sole| sole.place),
+        verdict,
+        remote_id: None,
+        address: None,
+        evidence,
+    };
+    Ok(Sighting {
+        progress: job.progress.clone(),
+        truth: Truth::NotAsked,
+        seen: vec![seen],
+    })
 }
 
 fn again() -> Words {
@@ -192,6 +227,10 @@ async fn copies(api: &Api<'_>, job: &Job) -> Result<Sighting, Failure> {
         (Verdict::Live(_), true) => twins(api, job).await.unwrap_or(verdict),
         _ => verdict,
     };
+    if matches!(verdict, Verdict::Live(_) | Verdict::Several(_)) {
+        // A removal that did not hold is asked for again.
+        facts = facts.without("gone");
+    }
     let seen = Seen {
         place: subject.place,
         verdict,

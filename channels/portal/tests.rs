@@ -54,6 +54,7 @@ macro_rules! suites {
                 a_withdrawal_is_seen,
                 withdrawing_what_is_gone_succeeds,
                 a_withdrawal_at_any_stage_leaves_nothing_public,
+                what_a_run_without_record_published_is_not_denied,
                 what_was_not_sent_is_tried_again,
                 a_lost_answer_is_unsure_unless_a_repeat_is_harmless,
                 an_unreadable_answer_is_unsure_unless_a_repeat_is_harmless,
@@ -70,9 +71,9 @@ macro_rules! suites {
 }
 
 suites! {
-    plain: an_update_keeps_the_address;
-    keyed: an_update_keeps_the_address;
-    homely: an_update_keeps_the_address;
+    plain: an_update_keeps_the_address, a_removal_that_did_not_hold_is_asked_for_again;
+    keyed: an_update_keeps_the_address, a_removal_that_did_not_hold_is_asked_for_again;
+    homely: an_update_keeps_the_address, a_removal_that_did_not_hold_is_asked_for_again;
     one_way: an_update_makes_no_second_copy;
 }
 

@@ -30,10 +30,14 @@ pub async fn look(
     let subject = job.sole().ok_or_else(|| fate::bug("the job is empty"))?;
     match at {
         Target::Step { step, .. } => for_step(core, job, subject, step).await,
-        Target::Copies => {
+        // The page stands under the item's own name, whoever wrote it.
+        Target::Copies | Target::Unrecorded { .. } => {
             let seen = copy(core, subject, call).await?;
             Ok(Sighting {
-                progress: job.progress.clone(),
+                progress: match seen.verdict {
+                    Verdict::Live(_) => way::still_there(job),
+                    _ => job.progress.clone(),
+                },
                 truth: Truth::NotAsked,
                 seen: vec![seen],
             })

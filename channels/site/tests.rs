@@ -6,7 +6,7 @@ mod serving;
 mod settings;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use http::HeaderMap;
 
@@ -29,6 +29,8 @@ struct Folder {
     home: tempfile::TempDir,
     more: toml::Table,
     album: crate::conformance::Album,
+    /// The last page that readers could see.
+    seen: Mutex<Option<(PathBuf, String)>>,
 }
 
 fn folder(more: &str) -> Folder {
@@ -37,6 +39,7 @@ fn folder(more: &str) -> Folder {
         home: tempfile::tempdir().unwrap(),
         more: more.parse().unwrap(),
         album,
+        seen: Mutex::default(),
     }
 }
 
@@ -128,7 +131,11 @@ impl Rig for Folder {
     fn copies(&self) -> usize {
         let live = |path: &PathBuf| {
             let page = std::fs::read_to_string(path).unwrap();
-            page.contains("ArticleTitle")
+            let live = page.contains("ArticleTitle");
+            if live {
+                *self.seen.lock().unwrap() = Some((path.clone(), page));
+            }
+            live
         };
         self.pages().iter().filter(|path| live(path)).count()
     }
@@ -140,6 +147,12 @@ impl Rig for Folder {
     fn remove(&self) {
         for page in self.pages() {
             std::fs::remove_file(page).unwrap();
+        }
+    }
+
+    fn comes_back(&self) {
+        if let Some((path, page)) = &*self.seen.lock().unwrap() {
+            std::fs::write(path, page).unwrap();
         }
     }
 
@@ -176,7 +189,9 @@ macro_rules! suites {
                 an_update_keeps_the_address,
                 a_withdrawal_is_seen,
                 withdrawing_what_is_gone_succeeds,
+                a_removal_that_did_not_hold_is_asked_for_again,
                 a_withdrawal_at_any_stage_leaves_nothing_public,
+                what_a_run_without_record_published_is_not_denied,
                 what_was_not_sent_is_tried_again,
                 a_lost_answer_is_unsure_unless_a_repeat_is_harmless,
                 an_unreadable_answer_is_unsure_unless_a_repeat_is_harmless,

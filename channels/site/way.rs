@@ -53,6 +53,15 @@ pub fn after_notice(job: &Job) -> Progress {
     facts.with(NOTICE, &*job.key)
 }
 
+/// A page that stands where a notice was put: notice and lists are written again.
+pub fn still_there(job: &Job) -> Progress {
+    let facts = job.progress.clone();
+    if job.goal == Goal::Withdraw && facts.has(NOTICE) {
+        return facts.without(NOTICE).without(LISTS);
+    }
+    facts
+}
+
 pub fn after_lists(job: &Job) -> Progress {
     job.progress.clone().with(LISTS, &*job.key)
 }

@@ -33,7 +33,7 @@ pub fn every(job: &Job, progress: Progress, verdict: &Verdict) -> Sighting {
     sighting(progress, Truth::NotAsked, seen)
 }
 
-fn seen(facts: &Progress, subject: &Subject, verdict: Verdict, evidence: Evidence) -> Seen {
+pub fn seen(facts: &Progress, subject: &Subject, verdict: Verdict, evidence: Evidence) -> Seen {
     let place = subject.place;
     let id = facts.get("article").or(facts.get("mass"));
     Seen {
@@ -114,7 +114,7 @@ async fn boxed(api: &Api<'_>, job: &Job) -> Result<Sighting, Failure> {
 }
 
 /// Reads the published article.
-async fn article(api: &Api<'_>, job: &Job) -> Result<Sighting, Failure> {
+pub async fn article(api: &Api<'_>, job: &Job) -> Result<Sighting, Failure> {
     let id = job.progress.get("article").unwrap_or_default();
     let body = match api
         .post(
@@ -151,7 +151,7 @@ async fn article(api: &Api<'_>, job: &Job) -> Result<Sighting, Failure> {
         }
     }
     let twins = twins(api, job).await;
-    let seen = job
+    let seen: Vec<Seen> = job
         .subjects
         .iter()
         .map(|subject| {
@@ -163,7 +163,17 @@ async fn article(api: &Api<'_>, job: &Job) -> Result<Sighting, Failure> {
             seen(&facts, subject, verdict, Evidence::ReadBack)
         })
         .collect();
-    Ok(sighting(facts, Truth::NotAsked, seen))
+    Ok(sighting(still_there(facts, &seen), Truth::NotAsked, seen))
+}
+
+/// A removal that did not hold is asked for again.
+fn still_there(facts: Progress, seen: &[Seen]) -> Progress {
+    let live = seen
+        .iter()
+        .filter(|seen| matches!(seen.verdict, Verdict::Live(_) | Verdict::Several(_)));
+    live.fold(facts, |facts, seen| {
+        facts.without(&format!("gone/{}", seen.place))
+    })
 }
 
 /// Whether WeChat made more than one article of it: both have its cover, which no other post uses. One
@@ -235,7 +245,13 @@ async fn status(api: &Api<'_>, job: &Job, publish_id: &str) -> Result<Sighting, 
             )
             .await
         }
-        0 => Ok(every(job, known, &Verdict::Live(Match::Unread))),
+        0 => {
+            let told = every(job, known, &Verdict::Live(Match::Unread));
+            Ok(Sighting {
+                progress: still_there(told.progress, &told.seen),
+                ..told
+            })
+        }
         1 => Ok(every(job, known, &Verdict::Reviewing)),
         2..=4 => Ok(refused(job, status, &body)),
         5 => Ok(every(job, known, &Verdict::Removed(RemovedBy::Owner))),
@@ -354,7 +370,11 @@ async fn sent(api: &Api<'_>, job: &Job) -> Result<Sighting, Failure> {
             ),
         )),
     };
-    Ok(every(job, job.progress.clone(), &verdict))
+    let told = every(job, job.progress.clone(), &verdict);
+    Ok(Sighting {
+        progress: still_there(told.progress, &told.seen),
+        ..told
+    })
 }
 
 /// Step `find`: a withdrawal needs to know what its submission became.

@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use super::act;
 use super::copies::{adopted, copies, every, in_box, sighting};
 use super::list::{absent_if, cannot_tell, is_ours, published, rows};
 use super::settings::Mode;
 use super::wire::Api;
+use super::{act, lost};
 use crate::contract::{
     Failure, Fate, Job, Sighting, Step, Target, Timestamp, Truth, Verdict, Words,
 };
@@ -16,6 +16,7 @@ pub async fn look(api: &Api<'_>, job: &Job, at: Target<'_>) -> Result<Sighting, 
     let outcome = match at {
         Target::Step { step, began, .. } => for_step(api, job, step, began).await,
         Target::Copies => copies(api, job).await,
+        Target::Unrecorded { since } => lost::look(api, job, since).await,
     };
     match outcome {
         // A look refused for want of a right could not tell; it did not fail.
@@ -32,7 +33,9 @@ pub async fn look(api: &Api<'_>, job: &Job, at: Target<'_>) -> Result<Sighting, 
 fn blind(job: &Job, at: Target<'_>, why: Words) -> Sighting {
     match at {
         Target::Step { .. } => sighting(job.progress.clone(), Truth::CannotTell(why), Vec::new()),
-        Target::Copies => every(job, job.progress.clone(), &Verdict::CannotTell(why)),
+        Target::Copies | Target::Unrecorded { .. } => {
+            every(job, job.progress.clone(), &Verdict::CannotTell(why))
+        }
     }
 }
 

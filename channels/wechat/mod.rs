@@ -15,6 +15,7 @@ mod copies;
 mod fate;
 mod list;
 mod look;
+mod lost;
 mod markup;
 mod settings;
 mod way;

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::settings::Mode;
 use super::wire::Api;
-use super::{LAG, ROWS, act, post};
+use super::{LAG, ROWS, act, lost, post};
 use crate::contract::{
     Evidence, Failure, Fate, Job, Kind, Match, Progress, RemovedBy, Seen, Sighting, Step, Target,
     Timestamp, Truth, Verdict, Words,
@@ -19,22 +19,22 @@ use crate::kit::{html, json, text};
 use crate::planted::{Bug, bug};
 
 /// How far the two clocks may disagree.
-const SKEW: TimeDelta = TimeDelta::minutes(2);
+pub(super) const SKEW: TimeDelta = TimeDelta::minutes(2);
 
 /// How long a twin is looked for beside a post.
 const YOUNG: TimeDelta = TimeDelta::hours(1);
 
 /// One row of the timeline.
-struct Row {
-    id: u64,
-    at: Option<Timestamp>,
-    essence: String,
+pub(super) struct Row {
+    pub(super) id: u64,
+    pub(super) at: Option<Timestamp>,
+    pub(super) essence: String,
 }
 
 pub struct Timeline {
-    rows: Vec<Row>,
+    pub(super) rows: Vec<Row>,
     /// How many posts the platform says there are.
-    total: Option<i64>,
+    pub(super) total: Option<i64>,
 }
 
 impl Timeline {
@@ -56,7 +56,8 @@ impl Timeline {
         let read = i64::try_from(self.rows.len()).unwrap_or(i64::MAX);
         let all = self.total.is_some_and(|total| read >= total);
         let newer = self.rows.iter().filter(|row| row.id > baseline).count();
-        let reaches_back = self.rows.iter().any(|row| row.id <= baseline);
+        // The last row, since one that is pinned stands first however old it is.
+        let reaches_back = self.rows.last().is_some_and(|row| row.id <= baseline);
         bug(Bug::B8) || newer < ROWS as usize && (all || reaches_back)
     }
 }
@@ -102,7 +103,7 @@ fn created(status: &Value) -> Option<Timestamp> {
     Some(at.with_timezone(&Utc))
 }
 
-fn essence(said: &str) -> String {
+pub(super) fn essence(said: &str) -> String {
     text::essence(&html::unescape(said))
 }
 
@@ -110,6 +111,7 @@ pub async fn look(api: &Api<'_>, job: &Job, at: Target<'_>) -> Result<Sighting, 
     let outcome = match at {
         Target::Step { step, began, ended } => for_step(api, job, step, began, ended).await,
         Target::Copies => copies(api, job).await,
+        Target::Unrecorded { since } => lost::look(api, job, since).await,
     };
     match (outcome, at) {
         // A look refused for want of a right could not tell; it did not fail.
@@ -129,7 +131,7 @@ fn is_right_missing(failure: &Failure) -> bool {
 fn blind(job: &Job, at: Target<'_>, why: Words) -> Sighting {
     match at {
         Target::Step { .. } => sighting(job.progress.clone(), Truth::CannotTell(why), None),
-        Target::Copies => seen(
+        Target::Copies | Target::Unrecorded { .. } => seen(
             job.progress.clone(),
             Verdict::CannotTell(why),
             Evidence::Status,
@@ -145,7 +147,7 @@ fn sighting(progress: Progress, truth: Truth, seen: Option<Seen>) -> Sighting {
     }
 }
 
-fn seen(progress: Progress, verdict: Verdict, evidence: Evidence) -> Sighting {
+pub(super) fn seen(progress: Progress, verdict: Verdict, evidence: Evidence) -> Sighting {
     let seen = Seen {
         place: 0,
         verdict,
@@ -161,6 +163,12 @@ fn seen(progress: Progress, verdict: Verdict, evidence: Evidence) -> Sighting {
 struct Span {
     from: Timestamp,
     to: Timestamp,
+}
+
+impl Span {
+    fn holds(self, row: &Row) -> bool {
+        row.at.is_none_or(|at| self.from <= at && at <= self.to)
+    }
 }
 
 async fn for_step(
@@ -194,7 +202,7 @@ async fn for_step(
     })
 }
 
-fn adopted(api: &Api<'_>, job: &Job, id: u64, at: Timestamp) -> Progress {
+pub(super) fn adopted(api: &Api<'_>, job: &Job, id: u64, at: Timestamp) -> Progress {
     let mut facts = job.progress.clone().with("shared_at", act::millis(at));
     if let Some(sole) = job.sole() {
         facts.set("holds", &sole.draft_hash);
@@ -238,7 +246,7 @@ fn matching(api: &Api<'_>, job: &Job, timeline: &Timeline, span: Span) -> Vec<u6
         .rows
         .iter()
         .filter(|row| row.id > baseline && reads_same(row))
-        .filter(|row| row.at.is_none_or(|at| span.from <= at && at <= span.to))
+        .filter(|row| span.holds(row))
         .map(|row| row.id)
         .collect()
 }
@@ -335,6 +343,8 @@ async fn show(api: &Api<'_>, job: &Job, id: &str) -> Result<Sighting, Failure> {
     {
         return Err(api.incomplete("idstr"));
     }
+    // A removal that did not hold is asked for again.
+    let facts = facts.without("gone").without("lost");
     let hidden = status
         .get("visible")
         .and_then(|visible| json::number(visible, "type"));

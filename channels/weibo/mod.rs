@@ -9,6 +9,7 @@
 mod act;
 mod fate;
 mod look;
+mod lost;
 mod permalink;
 mod post;
 mod settings;

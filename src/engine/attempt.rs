@@ -96,7 +96,11 @@ pub async fn work(bench: &Bench, delivery: Box<Delivery>, public: PublicSteps) -
                 look(bench, &mut report, target, now).await
             }
             State::Review { at, .. } | State::Held { at: Some(at), .. } if at <= now => {
-                look(bench, &mut report, Target::Copies, now).await
+                let target = match report.delivery.unrecorded_since() {
+                    Some(since) => Target::Unrecorded { since },
+                    None => Target::Copies,
+                };
+                look(bench, &mut report, target, now).await
             }
             _ => return report,
         };
@@ -215,7 +219,8 @@ async fn run(bench: &Bench, report: &mut Report, ready: Ready) -> Result<Moved, 
     }
     // Whoever was stopped here for long asks again: a withdrawal or a stop may have come since.
     if is_too_late(bench, asked) {
-        return record(bench, report, Err(too_late())).await;
+        settle(bench, report, unsent(), None).await?;
+        return Ok(Moved::Stop);
     }
     // 2. The call. Until line 3 is answered nobody but the platform knows what came of it.
     let outcome = match early {
@@ -231,12 +236,14 @@ pub(super) fn is_too_late(bench: &Bench, asked: Timestamp) -> bool {
     bench.shared.time.now() - asked > SEND_WINDOW
 }
 
-pub(super) fn too_late() -> Failure {
-    let words = Words::new(
-        "准许发送后耽搁过久，没有发出，将重新申请",
-        "too long passed after the intent; nothing was sent, and it is asked for again",
-    );
-    Failure::new(Kind::Local, Fate::Again { not_before: None }, words)
+/// The platform has no part in it, so that it is no try.
+pub(super) fn unsent() -> Event {
+    Event::Unsent {
+        why: Words::new(
+            "准许发送后耽搁过久，没有发出，将重新申请",
+            "too long passed after the intent; nothing was sent, and it is asked for again",
+        ),
+    }
 }
 
 /// An earlier run of this step, with the same content, may have been applied.

@@ -4,7 +4,9 @@
 //! step of the last to come, which knows of all the others' work.
 
 use super::Bench;
-use super::attempt::{Behaved, Ready, Report, intend, is_too_late, perform, record, too_late};
+use super::attempt::{
+    Behaved, Ready, Report, intend, is_too_late, perform, record, settle, unsent,
+};
 use crate::model::delivery::{Delivery, State};
 
 /// One post that waits before the step.
@@ -48,15 +50,19 @@ pub async fn run(bench: &Bench, waiting: Vec<Waiting>) -> Vec<Report> {
         return reports;
     };
     let outcome = if is_too_late(bench, asked) {
-        Err(too_late())
+        None
     } else {
-        perform(bench, &last.ready, false).await
+        Some(perform(bench, &last.ready, false).await)
     };
     let records = going.into_iter().map(|one| {
-        let outcome = own(&one, &outcome);
+        let outcome = outcome.as_ref().map(|outcome| own(&one, outcome));
         async move {
             let mut report = report(one.delivery);
-            if record(bench, &mut report, outcome).await.is_err() {
+            let recorded = match outcome {
+                Some(outcome) => record(bench, &mut report, outcome).await.map(drop),
+                None => settle(bench, &mut report, unsent(), None).await,
+            };
+            if recorded.is_err() {
                 report = reread(bench, report.delivery).await;
             }
             report

@@ -36,7 +36,7 @@ pub(super) async fn look(
         settle(bench, report, Event::LookFailed { failure }, None).await?;
         return Ok(Moved::Stop);
     }
-    match look_in_time(bench, &job, target).await {
+    match look_in_time(bench, &job, target, now).await {
         Ok(sighting) => {
             report.health = Behaved::Well;
             let before = finding::strayed(&report.delivery);
@@ -61,11 +61,16 @@ pub(super) async fn look_in_time(
     bench: &Bench,
     job: &Job,
     target: Target<'_>,
+    began: Timestamp,
 ) -> Result<lubu_channels::Sighting, Failure> {
     let call = bench.call(false);
     let grace = bench.call_within + std::time::Duration::from_secs(5);
     let looked = tokio::time::timeout(grace, bench.channel.look(job, target, &call)).await;
-    looked.unwrap_or_else(|_| {
+    // Whoever was stopped here for long has seen how it was then, and would say that it is so now.
+    let most = chrono::TimeDelta::from_std(grace).unwrap_or(chrono::TimeDelta::MAX);
+    let stale = bench.shared.time.now() - began > most;
+    let looked = if stale { None } else { looked.ok() };
+    looked.unwrap_or_else(|| {
         let words = Words::new("核对没有按时结束", "the look did not end in time");
         let again = Fate::Again { not_before: None };
         Err(Failure::new(Kind::Transport, again, words))

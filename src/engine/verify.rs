@@ -77,7 +77,7 @@ pub(super) async fn answer(bench: &Bench, ask: Ask) {
         let Ok(job) = compose(bench, &ask.delivery, &sent).await else {
             return Looked::NoDraft;
         };
-        Looked::At(match look_in_time(bench, &job, Target::Copies).await {
+        Looked::At(match look_in_time(bench, &job, Target::Copies, now).await {
             Ok(sighting) => Look::Saw(Box::new(sighting)),
             Err(failure) => Look::Failed(Box::new(failure)),
         })

@@ -156,10 +156,12 @@ impl Service {
     }
 }
 
-/// Whether a look said what is there, or nothing new would be shown.
+/// Whether a look said what is there, or what is to go is known.
 fn is_told(delivery: &Delivery) -> bool {
     let looked = delivery.look_since_restored();
-    delivery.withdrawing() || looked.is_some_and(|look| look.outcome != Outcome::CannotTell)
+    let known = delivery.unrecorded_since().is_none();
+    delivery.withdrawing() && known
+        || looked.is_some_and(|look| look.outcome != Outcome::CannotTell)
 }
 
 fn named(by: &str) -> Done<String> {

@@ -144,7 +144,22 @@ fn lost(effect: Effect) -> Failure {
     Failure::new(Kind::Transport, fate, words)
 }
 
+/// A wait that the platform named, by the daemon's time.
+fn by_ours(fate: Fate, skew: chrono::TimeDelta) -> Fate {
+    match fate {
+        Fate::Again { not_before } => Fate::Again {
+            not_before: not_before.map(|at| at + skew),
+        },
+        other => other,
+    }
+}
+
 impl Played {
+    /// By the platform's own clock.
+    fn now(&self, call: &Call<'_>) -> Timestamp {
+        self.world().time.unwrap_or_else(|| call.now())
+    }
+
     fn world(&self) -> MutexGuard<'_, Platform> {
         self.platform.lock().expect("unpoisoned")
     }
@@ -397,7 +412,7 @@ impl Channel for Played {
     }
 
     async fn perform(&self, job: &Job, step: &Step, call: &Call<'_>) -> Result<Receipt, Failure> {
-        let now = call.now();
+        let now = self.now(call);
         self.watch.performs(self.name, job, step, now);
         let deed = self
             .director
@@ -420,7 +435,7 @@ impl Channel for Played {
         match deed.reply {
             Reply::Told => {}
             Reply::Lost => return Err(lost(step.effect)),
-            Reply::Refused(fate) => return Err(failure(fate)),
+            Reply::Refused(fate) => return Err(failure(by_ours(fate, call.now() - now))),
             Reply::Dies => {
                 self.watch.die();
                 std::future::pending::<()>().await;
@@ -436,7 +451,7 @@ impl Channel for Played {
 
     async fn look(&self, job: &Job, at: Target<'_>, call: &Call<'_>) -> Result<Sighting, Failure> {
         self.watch.dawdle().await;
-        let now = call.now();
+        let now = self.now(call);
         let sight = self
             .director
             .lock()
@@ -451,7 +466,7 @@ impl Channel for Played {
                 when: now - by,
                 window: false,
             },
-            Sight::Fails(fate) => return Err(failure(fate)),
+            Sight::Fails(fate) => return Err(failure(by_ours(fate, call.now() - now))),
             Sight::Window => Eyes {
                 when: now,
                 window: true,
@@ -461,8 +476,10 @@ impl Channel for Played {
             let world = self.world();
             let mut progress = job.progress.clone();
             let truth = match at {
-                Target::Copies => Truth::NotAsked,
+                Target::Copies | Target::Unrecorded { .. } => Truth::NotAsked,
                 Target::Step { step, began, .. } => {
+                    // Two clocks: what can be told by them is told with their difference.
+                    let began = began - world.ahead;
                     let (truth, made) = for_step(&world, job, step, began, eyes);
                     if truth == Truth::Applied {
                         progress = self.facts(job, step, made);

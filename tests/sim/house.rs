@@ -33,7 +33,7 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use crate::channel::Played;
-use crate::clock::Jump;
+use crate::clock::{Jump, Stamps};
 use crate::watch::{Watch, Watched};
 
 #[derive(Debug)]
@@ -116,6 +116,7 @@ impl House {
         let runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = { runtime }.enable_time().build().expect("a runtime");
         self.watch.reborn();
+        self.time.restart();
         self.seed += 1;
         let life = open(self, runtime);
         self.life = Some(life);
@@ -407,11 +408,12 @@ impl House {
 
     /// When something can happen next: a due delivery, a delayed request, an end of a pause.
     pub fn next(&self, items: &[ItemId]) -> Option<Timestamp> {
-        let now = self.time.now();
-        let mut times: Vec<Timestamp> = Vec::new();
+        let (now, skew) = (self.time.now(), self.time.skew());
+        let mut coming: Vec<Timestamp> = Vec::new();
         for wired in &self.wired {
-            times.extend(wired.channel.platform.lock().expect("unpoisoned").next());
+            coming.extend(wired.channel.platform.lock().expect("unpoisoned").next());
         }
+        let mut times: Vec<Timestamp> = Vec::new();
         let mut waits = false;
         for one in items.iter().flat_map(|item| self.deliveries(*item)) {
             let at = one.next_at();
@@ -426,24 +428,61 @@ impl House {
                 times.extend(record.pause.and_then(|pause| pause.until));
             }
         }
-        times.into_iter().filter(|at| *at > now).min()
+        // What the daemon waits for, it waits for by its own time.
+        let times = times.into_iter().map(|at| at - skew);
+        let truth = self.time.truth();
+        times.chain(coming).filter(|at| *at > truth).min()
+    }
+
+    /// Nothing is sent, or no longer so: the lanes hear of it as the daemon tells them.
+    pub fn tell_lanes(&self) {
+        let ordered = self.on(self.life().store.stop_order());
+        let halted = ordered.is_ok_and(|order| order.is_some()) || self.time.doubt().is_some();
+        self.life().engine.hub().halt(halted);
+    }
+
+    /// A person's order to send nothing, or that it is lifted.
+    pub fn sending(&self, stop: Option<&str>) {
+        let actor = Actor::new("leader", "cli");
+        let stop = stop.map(str::to_owned);
+        // A dead process does not hear it.
+        let _heard = self.act(Act::Sending { actor, stop });
+        self.tell_lanes();
+    }
+
+    /// A person says that the clock is right: what waits keeps its length.
+    pub fn confirm_clock(&self) {
+        let back = self.time.confirm();
+        let actor = Actor::new("leader", "cli");
+        if self.act(Act::ClockRight { actor }).is_ok() && back != chrono::TimeDelta::zero() {
+            let store = Arc::clone(&self.life().store);
+            for one in self.on(store.unsettled()).unwrap_or_default() {
+                let act = Act::Settle {
+                    id: one.id,
+                    version: one.version,
+                    event: Box::new(Event::ClockBack { by: back }),
+                    dice: 0.5,
+                    lane: None,
+                };
+                // It may have moved meanwhile, and by the new time.
+                let _settled = self.act(act);
+            }
+        }
+        self.tell_lanes();
     }
 
     /// Moves the clock; what was on its way arrives first.
     pub fn move_to(&self, at: Timestamp) {
         for wired in &self.wired {
-            wired
-                .channel
-                .platform
-                .lock()
-                .expect("unpoisoned")
-                .settle(at);
+            let mut platform = wired.channel.platform.lock().expect("unpoisoned");
+            platform.settle(at);
+            platform.time = Some(at);
         }
         self.time.set(at);
     }
 
     pub fn wait(&self, by: Duration) {
-        self.move_to(self.time.now() + by);
+        self.move_to(self.time.truth() + by);
     }
 }
 
@@ -486,8 +525,8 @@ fn draft(channel: &Played, revision: &Revision) -> Draft {
 }
 
 fn open(house: &House, runtime: Runtime) -> Life {
-    let rules = Rules::default();
-    let clock: Arc<dyn Clock> = Arc::clone(&house.time) as _;
+    let rules = Rules::timed_by(Arc::clone(&house.time) as _);
+    let clock: Arc<dyn Clock> = Arc::new(Stamps(Arc::clone(&house.time)));
     let mut memory = None;
     let inner: Arc<dyn Store> = match &house.disk {
         Disk::Memory(kept) => {

@@ -91,6 +91,10 @@ pub struct Platform {
     keys: BTreeMap<String, (Timestamp, u32)>,
     /// Every change of what readers see: when, item, revision.
     pub changes: Vec<(Timestamp, String, Option<u32>)>,
+    /// Its own time, where the daemon's may be another.
+    pub time: Option<Timestamp>,
+    /// The most that a daemon's time ever stood before it.
+    pub ahead: chrono::TimeDelta,
 }
 
 impl Platform {

@@ -60,6 +60,8 @@ struct Known {
     approved: BTreeMap<String, (u32, BTreeMap<ChannelNo, String>)>,
     ever: BTreeSet<(String, String)>,
     withdrawn: BTreeSet<String>,
+    /// A person has stopped all sending.
+    halted: bool,
     open: BTreeMap<Place, (Step, Goal, u32)>,
     seen: BTreeMap<Place, (u32, Verdict)>,
     said: BTreeMap<Place, bool>,
@@ -303,6 +305,7 @@ impl Known {
     /// What everyone may conclude from an answered act.
     fn learn(&mut self, told: &Told, answer: &Answer) {
         match (told, answer) {
+            (Told::Sending { halted }, Answer::Done) => self.halted = *halted,
             (
                 Told::Approved {
                     item,
@@ -393,6 +396,9 @@ impl Known {
         }
         if job.goal == Goal::Withdraw {
             return;
+        }
+        if self.halted {
+            self.breach("an intent to publish after all sending was stopped");
         }
         if self.withdrawn.contains(&place.0) {
             self.breach("I5: an intent to publish after the withdrawal");
@@ -513,7 +519,7 @@ impl Known {
 fn is_outcome(event: &Event) -> bool {
     matches!(
         event,
-        Event::Done { .. } | Event::Failed { .. } | Event::Lost
+        Event::Done { .. } | Event::Failed { .. } | Event::Unsent { .. } | Event::Lost
     )
 }
 
@@ -527,6 +533,9 @@ enum Told {
     },
     Withdrawn {
         item: String,
+    },
+    Sending {
+        halted: bool,
     },
     Outcome {
         not_applied: bool,
@@ -549,8 +558,15 @@ impl Told {
             Act::Withdraw { item, .. } => Self::Withdrawn {
                 item: item.to_string(),
             },
+            Act::Sending { stop, .. } => Self::Sending {
+                halted: stop.is_some(),
+            },
             Act::Settle { event, .. } if is_outcome(event) => {
-                let not_applied = matches!(event.as_ref(), Event::Failed { failure } if failure.fate != Fate::Unsure);
+                let not_applied = match event.as_ref() {
+                    Event::Failed { failure } => failure.fate != Fate::Unsure,
+                    Event::Unsent { .. } => true,
+                    _ => false,
+                };
                 Self::Outcome { not_applied }
             }
             Act::Decide { event, .. } => match event.as_ref() {

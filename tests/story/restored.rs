@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use lubu::ids::ItemId;
+use lubu::model::attempt::Outcome;
 use lubu::model::delivery::{Delivery, Event, PublicState};
 use lubu::store::act::Actor;
 use lubu::store::{Act, Refusal, StoreError};
@@ -13,6 +14,11 @@ use crate::scripted::{Scripted, World};
 
 /// One item published, and two waiting in a paused lane when the folder is copied. Of the two the original publishes the first.
 async fn copied() -> (House, Arc<Mutex<World>>, [ItemId; 3]) {
+    copied_onto(|_| {}).await
+}
+
+/// The same, onto a platform that was changed meanwhile.
+async fn copied_onto(change: impl FnOnce(&mut World)) -> (House, Arc<Mutex<World>>, [ItemId; 3]) {
     let (channel, world) = Scripted::new(Effect::Public, |_| {});
     let mut house = House::new(vec![Wired::new("weibo", channel)]).await;
     let (old, revision) = house.submit("早已发布").await;
@@ -28,6 +34,7 @@ async fn copied() -> (House, Arc<Mutex<World>>, [ItemId; 3]) {
     let key = waiting[0].to_string();
     let gone_out = (key, 1);
     world.lock().expect("unpoisoned").public.push(gone_out);
+    change(&mut world.lock().expect("unpoisoned"));
     // A pause outlives a restart; withdrawn again so that nothing but the copy holds anything back.
     house.resume_untold("weibo").await;
     let house = house.crash_and_copy(&world).await;
@@ -48,6 +55,10 @@ async fn looked_for(house: &House, item: ItemId) -> Delivery {
     house.delivery(item, "weibo").await
 }
 
+fn last(held: &Delivery) -> Outcome {
+    held.look_since_restored().expect("looked for").outcome
+}
+
 async fn adopt(house: &House) {
     let actor = Actor::new("zhang", "cli");
     house
@@ -65,8 +76,10 @@ async fn what_a_look_finds_published_comes_to_rest_and_the_rest_is_held_with_wha
     house.until(out, "weibo", PublicState::Published).await;
     let held = looked_for(&house, not_out).await;
     assert_eq!(held.public_state(), PublicState::Held);
-    let look = held.look_since_restored().expect("looked for");
-    assert_eq!(look.outcome, lubu::model::attempt::Outcome::Absent);
+    assert_eq!(last(&held), Outcome::CannotTell, "one look is none");
+    house.time.advance(std::time::Duration::from_mins(3));
+    let agree = || async { last(&house.delivery(not_out, "weibo").await) == Outcome::Absent };
+    house.once("two looks agree", agree).await;
     assert_eq!(sends(&world), 1, "only what went out before the copy");
 }
 
@@ -146,4 +159,29 @@ async fn a_withdrawal_made_while_it_was_held_goes_out_once_the_folder_is_adopted
     };
     house.once("taken down", gone).await;
     assert_eq!(world.lock().expect("unpoisoned").calls, ["send", "remove"]);
+}
+
+#[tokio::test]
+async fn what_no_look_can_tell_of_stays_with_a_person_however_often_it_is_looked_for() {
+    let (house, world, [_, out, not_out]) = copied_onto(|world| world.unlisted = true).await;
+    for item in [out, not_out] {
+        looked_for(&house, item).await;
+        house.time.advance(std::time::Duration::from_mins(10));
+        let held = looked_for(&house, item).await;
+        assert!(held.is_restored());
+        assert_eq!(last(&held), Outcome::CannotTell);
+    }
+    assert_eq!(sends(&world), 1);
+}
+
+#[tokio::test]
+async fn what_a_look_without_record_found_is_taken_down_when_it_is_withdrawn() {
+    let (house, world, [_, out, _]) = copied().await;
+    house.until(out, "weibo", PublicState::Published).await;
+    adopt(&house).await;
+    house.withdraw(out).await;
+    house.until(out, "weibo", PublicState::Withdrawn).await;
+    let key = out.to_string();
+    let world = world.lock().expect("unpoisoned");
+    assert!(world.public.iter().all(|(one, _)| *one != key));
 }

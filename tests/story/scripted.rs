@@ -52,6 +52,10 @@ pub struct World {
     pub look_gate: Option<CancellationToken>,
     /// Finished steps say themselves that it is live, and no more than that.
     pub status_only: bool,
+    /// A look by content is not possible here.
+    pub unlisted: bool,
+    /// Removals that are answered with yes and do not hold.
+    pub removals_undone: u32,
     /// Opened by the story.
     pub gate: CancellationToken,
     /// Cancelled when the process dies.
@@ -160,6 +164,10 @@ impl Scripted {
         }
         let mut world = self.world.lock().expect("unpoisoned");
         let (key, revision) = (item(job), job.subjects[0].revision);
+        if step.name == "remove" && world.removals_undone > 0 {
+            world.removals_undone -= 1;
+            return;
+        }
         if step.name == "remove" {
             world.public.retain(|(other, _)| *other != key);
             return;
@@ -298,16 +306,30 @@ impl Channel for Scripted {
         if unread {
             return Err(failure(Fate::Again { not_before: None }));
         }
-        let seen = self.seen(job);
+        let mut seen = self.seen(job);
+        let unknown = job.goal == Goal::Publish && !job.progress.has("sent");
+        if matches!(at, Target::Copies) && unknown {
+            // Nothing is known by which it could be found.
+            seen.verdict = Verdict::Absent;
+            seen.evidence = Evidence::Status;
+        }
         let there = matches!(seen.verdict, Verdict::Live(_));
         let mut progress = job.progress.clone();
         let truth = match (at, scripted) {
-            (Target::Copies, _) => Truth::NotAsked,
+            (Target::Copies | Target::Unrecorded { .. }, _) => Truth::NotAsked,
             (Target::Step { .. }, Some(truth)) => truth,
             (Target::Step { .. }, None) if there => Truth::Applied,
             (Target::Step { .. }, None) => Truth::Absent,
         };
-        if truth == Truth::Applied {
+        let unrecorded = matches!(at, Target::Unrecorded { .. });
+        if self.world.lock().expect("unpoisoned").unlisted && unrecorded {
+            let words = Words::new("没有可查的列表", "nothing lists it");
+            seen.verdict = Verdict::CannotTell(words);
+        }
+        if job.goal == Goal::Withdraw && there {
+            progress = progress.without("removed");
+        }
+        if truth == Truth::Applied || unrecorded && there {
             progress.set("sent", job.subjects[0].draft_hash.clone());
         }
         Ok(Sighting {

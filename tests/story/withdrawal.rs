@@ -187,3 +187,23 @@ async fn a_channel_that_cannot_be_reached_keeps_the_site_public_for_a_minute_at_
     house.step_to_next(item, "site").await;
     house.until(item, "site", PublicState::Withdrawn).await;
 }
+
+#[tokio::test]
+async fn a_removal_that_did_not_hold_is_sent_again_until_it_is_seen_gone() {
+    let (channel, world) = Scripted::new(Effect::Public, |_| {});
+    let mut house = House::new(vec![Wired::new("weibo", channel)]).await;
+    let (item, revision) = house.submit("有误").await;
+    house.approve(&revision).await.expect("signed");
+    house.until(item, "weibo", PublicState::Published).await;
+    world.lock().expect("unpoisoned").removals_undone = 2;
+    house.withdraw(item).await;
+    for _ in 0..2 {
+        house.until(item, "weibo", PublicState::InReview).await;
+        house.step_to_next(item, "weibo").await;
+        house.until(item, "weibo", PublicState::Retrying).await;
+        house.step_to_next(item, "weibo").await;
+    }
+    house.until(item, "weibo", PublicState::Withdrawn).await;
+    let calls = world.lock().expect("unpoisoned").calls.clone();
+    assert_eq!(calls, ["send", "remove", "remove", "remove"]);
+}

@@ -220,6 +220,16 @@ impl Rig for Platform {
             .for_each(|mass| "DELETE".clone_into(&mut mass.2));
     }
 
+    fn comes_back(&self) {
+        let mut state = self.state();
+        for article in &mut state.articles {
+            article.2 = false;
+        }
+        for mass in &mut state.masses {
+            "SEND_SUCCESS".clone_into(&mut mass.2);
+        }
+    }
+
     fn crowd(&self, _now: Timestamp) {}
 
     fn secrets(&self) -> Vec<String> {

@@ -439,3 +439,33 @@ fn every_setting_in_the_manual_exists() {
     }
     assert!(named > 15, "the manual's tables were not found");
 }
+
+#[tokio::test]
+async fn without_a_record_another_revision_of_the_item_is_known_by_its_link() {
+    let (mut world, platform) = world("publish");
+    let since = world.clock.now();
+    world.publish().await.unwrap();
+    world.forget();
+    world.go(Goal::Publish, 2).unwrap();
+    let at = Target::Unrecorded { since };
+    let (facts, verdict) = world.first_seen(at).await.unwrap();
+    assert_eq!(verdict, Verdict::Live(Match::Differs));
+    assert!(facts.has("article"), "a withdrawal needs its id: {facts:?}");
+    platform.state().articles.clear();
+    let (_, verdict) = world.first_seen(at).await.unwrap();
+    assert_eq!(verdict, Verdict::Absent);
+}
+
+#[tokio::test]
+async fn without_a_record_a_draft_in_the_box_is_not_made_a_second_time() {
+    let (mut world, platform) = world("draft");
+    let since = world.clock.now();
+    world.run_steps(40).await.unwrap();
+    world.forget();
+    let at = Target::Unrecorded { since };
+    let (facts, verdict) = world.first_seen(at).await.unwrap();
+    assert_eq!(verdict, Verdict::Reviewing);
+    world.job.progress = facts;
+    world.run_steps(40).await.unwrap();
+    assert_eq!(platform.state().drafts.len(), 1);
+}

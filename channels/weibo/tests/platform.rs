@@ -27,6 +27,8 @@ pub struct Post {
 pub struct State {
     /// Newest first.
     pub posts: Vec<Post>,
+    /// Deleted by a call.
+    pub deleted: Vec<Post>,
     /// Answers to give instead of doing anything, by the end of the path, one each.
     pub instead: Vec<(&'static str, u16, Value)>,
     /// Answers to give after doing it.
@@ -206,6 +208,12 @@ impl Rig for Platform {
         self.state().posts.retain(|post| !post.ours);
     }
 
+    fn comes_back(&self) {
+        let mut state = self.state();
+        let back = std::mem::take(&mut state.deleted);
+        state.posts.splice(0..0, back);
+    }
+
     fn crowd(&self, now: Timestamp) {
         for count in 0..5 {
             self.state()
@@ -267,7 +275,12 @@ fn business(
             None => error(20_101, "target weibo does not exist!"),
         },
         "/2/statuses/destroy.json" => match state.posts.iter().position(by_id) {
-            Some(at) => (200, shown(&state.posts.remove(at))),
+            Some(at) => {
+                let post = state.posts.remove(at);
+                let answer = (200, shown(&post));
+                state.deleted.push(post);
+                answer
+            }
             None => error(20_101, "target weibo does not exist!"),
         },
         _ => error(10_020, "request api not found"),

@@ -329,3 +329,35 @@ fn every_setting_in_the_manual_exists() {
     }
     assert!(named > 15, "the manual's tables were not found");
 }
+
+/// A look of a store that knows nothing of what was sent since the item came in.
+async fn without_record(world: &World) -> Verdict {
+    let since = world.clock.now() - chrono::TimeDelta::hours(1);
+    let at = Target::Unrecorded { since };
+    world.first_seen(at).await.unwrap().1
+}
+
+#[tokio::test]
+async fn without_a_record_a_post_that_begins_the_same_is_neither_taken_nor_overlooked() {
+    let (world, platform) = world("share");
+    assert_eq!(without_record(&world).await, Verdict::Absent);
+    let later = "【关于企业投资项目备案办理时限的通知（更正）】受理时间为每日九时。 http://t.cn/A9";
+    platform.state().post(later, world.clock.now(), true);
+    let verdict = without_record(&world).await;
+    assert!(matches!(verdict, Verdict::CannotTell(_)), "{verdict:?}");
+}
+
+#[tokio::test]
+async fn a_pinned_old_post_does_not_make_a_list_reach_back() {
+    let (world, platform) = world("share");
+    platform.crowd(world.clock.now());
+    {
+        let mut state = platform.state();
+        state.posts.swap(0, 5);
+        state.posts.truncate(5);
+        let more = state.posts[4].clone();
+        state.posts.push(more);
+    }
+    let verdict = without_record(&world).await;
+    assert!(matches!(verdict, Verdict::CannotTell(_)), "{verdict:?}");
+}

@@ -34,6 +34,10 @@ pub enum Event {
     Failed {
         failure: Failure,
     },
+    /// Its intent grew too old before the call: nothing was sent.
+    Unsent {
+        why: Words,
+    },
     /// The process ended while the step ran.
     Lost,
     /// Nothing is left to send.
@@ -60,7 +64,8 @@ pub enum Event {
         sighting: Sighting,
         words: Words,
     },
-    /// Time went back so far, by a person's word: what was to happen then happens as much earlier.
+    /// Time went back so far, by a person's word, or forward where that is less than nothing: what was
+    /// to happen then happens as much earlier, or later.
     ClockBack {
         by: chrono::TimeDelta,
     },
@@ -100,6 +105,7 @@ impl Event {
             Self::Intent { .. } => "intent",
             Self::Done { .. } => "done",
             Self::Failed { .. } => "failed",
+            Self::Unsent { .. } => "unsent",
             Self::Lost => "lost",
             Self::Finished => "finished",
             Self::Postponed { .. } => "postponed",

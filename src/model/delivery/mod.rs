@@ -19,6 +19,8 @@ mod view;
 mod wanted;
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;
 
 use lubu_channels::{Copy, Effect, Goal, Progress, Step, Timestamp, UpdateBy, Words};
@@ -257,6 +259,8 @@ pub enum Hold {
     Restored,
     /// Working on it ended the process, or its own task, too often.
     Poison(Words),
+    /// Everything was sent, and the look plan is over without its being seen; looks go on.
+    Unseen(Words),
 }
 
 impl Delivery {

@@ -5,7 +5,7 @@ use lubu_channels::{Effect, Evidence, Fate, Goal, Kind, Progress, Timestamp, Upd
 use super::log::decided;
 use super::transition::{Legal, later};
 use super::{Delivery, Doubt, Hold, State, Wanted, Why, restored, seen, unknown, verified, wanted};
-use crate::model::attempt::{Outcome, Told};
+use crate::model::attempt::{Attempt, Outcome, Told};
 use crate::model::policy::Policy;
 
 pub(super) fn retry(d: &mut Delivery, by: String, now: Timestamp, policy: &Policy) -> Legal {
@@ -127,14 +127,34 @@ pub(super) fn said_live(
     Some(())
 }
 
-/// Not there is what was sent. Where it was to replace a text in place, the old one may still stand.
-fn forget_copy(d: &mut Delivery, policy: &Policy) {
+/// Not there is what was sent. Where it was to replace a text in place, and is in doubt or was not
+/// applied, the old one may still stand.
+fn older_stands(d: &Delivery, policy: &Policy) -> bool {
     let doubted = d.doubt.as_ref().is_some_and(Doubt::is_open);
-    let in_place = doubted && policy.update == UpdateBy::InPlace;
+    let older = match &d.copy {
+        Some(copy) => Some(copy.revision) < d.sent(),
+        None => d.shown && seen::older_sent(d).is_some(),
+    };
+    policy.update == UpdateBy::InPlace && (doubted || older)
+}
+
+/// The doubt is about an older text, of which the word says nothing: that one may stand there.
+fn older_in_doubt(d: &Delivery) -> bool {
+    let Some(doubt) = d.doubt.as_ref().filter(|doubt| doubt.may_show()) else {
+        return false;
+    };
+    let unheard = |one: &&Attempt| {
+        one.step == doubt.step.name && matches!(one.outcome, Outcome::Unsure | Outcome::Again)
+    };
+    let run = d.log.iter().rev().find(unheard);
+    run.is_some_and(|run| Some(run.revision) < d.sent())
+}
+
+fn forget_copy(d: &mut Delivery, stands: bool) {
     let sent = d.sent();
     d.copy
-        .take_if(|copy| !in_place || Some(copy.revision) == sent);
-    d.shown &= in_place;
+        .take_if(|copy| !stands || Some(copy.revision) == sent);
+    d.shown = stands && (d.shown || older_in_doubt(d));
 }
 
 pub(super) fn said_absent(d: &mut Delivery, by: String, now: Timestamp, policy: &Policy) -> Legal {
@@ -153,14 +173,18 @@ pub(super) fn said_absent(d: &mut Delivery, by: String, now: Timestamp, policy: 
         seen::gone(d, now, policy);
         return Some(());
     }
-    forget_copy(d, policy);
+    let stands = older_stands(d, policy);
+    forget_copy(d, stands);
+    let mut kind = Kind::Gone;
     match &mut d.doubt {
         Some(doubt) if !doubt.echo => doubt.absent = true,
+        // Another go changes what stands there.
+        Some(_) | None if stands => kind = Kind::Content,
         // It was accepted and is not there any more: nothing of it is left to go on from.
         Some(_) | None => d.progress = Progress::default(),
     }
     let told = Told {
-        kind: Kind::Gone,
+        kind,
         fate: Fate::Never,
         code: None,
         request_id: None,

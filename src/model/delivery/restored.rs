@@ -4,11 +4,12 @@
 //! held, and looked for as if it had been sent. What is seen live comes to rest; the rest waits for a person, with what the
 //! look found beside it. What waits for a person already stays as it is.
 
-use lubu_channels::{Evidence, Goal, Sighting, Timestamp, Verdict, Words};
+use lubu_channels::{Evidence, Goal, Seen, Sighting, Timestamp, Verdict, Words};
 
 use super::log::decided;
 use super::transition::Legal;
-use super::{Delivery, Doubt, Hold, State, unknown, wanted};
+use super::unknown::delta;
+use super::{Delivery, Doubt, Hold, State, Wanted, unknown, wanted};
 use crate::model::attempt::{Attempt, Outcome};
 use crate::model::policy::Policy;
 
@@ -41,6 +42,18 @@ impl Delivery {
     pub fn look_since_restored(&self) -> Option<&Attempt> {
         let last = self.log.iter().rev().find(|one| one.step == "look")?;
         (self.is_restored() && last.ended >= Some(self.since)).then_some(last)
+    }
+}
+
+impl Delivery {
+    /// Since when a run of which this store knows nothing may have published it. None where it is known what to look for,
+    /// or where nothing is held for that.
+    pub fn unrecorded_since(&self) -> Option<Timestamp> {
+        let doubted = self.doubt.as_ref().is_some_and(|doubt| !doubt.absent);
+        let known = self.shown || self.copy.is_some() || doubted;
+        // Nothing can have left before the item came in.
+        let since = Timestamp::from_timestamp_millis(self.id.item.made_ms());
+        since.filter(|_| self.is_restored() && self.job.is_some() && !known)
     }
 }
 
@@ -80,17 +93,77 @@ pub(super) fn keep_in_doubt(d: &mut Delivery) {
 }
 
 /// "Not there" from a store that never sent it may only mean that it does not know what to look for. It counts where the
-/// platform was read, and nowhere else.
-pub(super) fn honest(mut sighting: Sighting) -> Sighting {
+/// platform was read, and nowhere else; and when two looks agree that are a settle time apart.
+pub(super) fn honest(
+    d: &Delivery,
+    mut sighting: Sighting,
+    now: Timestamp,
+    policy: &Policy,
+) -> Sighting {
+    let agreed = absent_since(d).is_some_and(|first| now - first >= delta(policy.settle));
     for seen in &mut sighting.seen {
-        if seen.verdict == Verdict::Absent && seen.evidence < Evidence::ReadBack {
+        if seen.verdict != Verdict::Absent {
+            continue;
+        }
+        if seen.evidence < Evidence::ReadBack {
             seen.verdict = Verdict::CannotTell(Words::new(
                 "这里没有它的发送记录，无从查起，请到平台上核实",
                 "nothing is known here by which it could be found; look on the platform",
             ));
+        } else if !agreed {
+            seen.verdict = Verdict::CannotTell(once());
         }
     }
     sighting
+}
+
+/// Since when looks have found nothing.
+fn absent_since(d: &Delivery) -> Option<Timestamp> {
+    let look = d.look_since_restored()?;
+    let absent = look.outcome == Outcome::Absent || look.words == Some(once());
+    absent.then_some(look.began)
+}
+
+fn once() -> Words {
+    Words::new(
+        "核对一次，平台上没有；稍后再核对一次才算数",
+        "one look found nothing; it counts once a second one agrees",
+    )
+}
+
+/// What readers see must be known to a later withdrawal, whatever it was looked for.
+pub(super) fn adopt(d: &mut Delivery, seen: &[Seen]) {
+    let there = |seen: &Seen| matches!(seen.verdict, Verdict::Live(_) | Verdict::Several(_));
+    d.shown |= d.is_restored() && seen.first().is_some_and(there);
+}
+
+/// Nothing is to be sent, and whether anything was is looked for first: it is not known to be unsent.
+pub(super) fn look_now(d: &mut Delivery, now: Timestamp) {
+    if let State::Held { at, .. } = &mut d.state {
+        *at = Some(now);
+    }
+}
+
+/// The look that is to agree comes as soon as it may. Where nothing was ever sent and nothing is to be,
+/// two that agree are the end of it.
+pub(super) fn second_look(d: &mut Delivery, now: Timestamp, policy: &Policy) {
+    let absent = d
+        .look_since_restored()
+        .is_some_and(|look| look.outcome == Outcome::Absent);
+    if absent && d.unrecorded_since().is_some() && !matches!(d.wanted, Wanted::Revision(_)) {
+        return wanted::resume(d, now, policy);
+    }
+    let once = d
+        .look_since_restored()
+        .is_some_and(|look| look.words == Some(once()));
+    if let State::Held {
+        why: Hold::Restored,
+        at: Some(at),
+    } = &mut d.state
+        && once
+    {
+        *at = (*at).min(now + policy.settle);
+    }
 }
 
 pub(super) fn free(d: &mut Delivery, by: &str, now: Timestamp, policy: &Policy) -> Legal {

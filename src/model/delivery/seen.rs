@@ -56,7 +56,8 @@ fn after_publish(d: &mut Delivery, seen: &Seen, now: Timestamp, policy: &Policy)
         Verdict::Live(Match::Same | Match::Unread) => live(d, seen, now, policy),
         // The old copy shall stay, and the newer one did not come to replace it.
         Verdict::Live(Match::Earlier) if keeps_older(d, seen, now) => d.state = State::Live,
-        Verdict::Live(Match::Earlier) | Verdict::Reviewing => wait(d, None, now, policy),
+        Verdict::Live(Match::Earlier) => wait_or_ask(d, older(), now, policy),
+        Verdict::Reviewing => wait(d, None, now, policy),
         Verdict::Live(Match::Differs) => {
             set_copy(d, seen, now);
             d.state = State::Held {
@@ -85,9 +86,16 @@ fn after_publish(d: &mut Delivery, seen: &Seen, now: Timestamp, policy: &Policy)
                 why: Hold::Person(_),
                 ..
             } => to_unknown(d, why.clone(), now),
-            _ => wait(d, Some(why.clone()), now, policy),
+            _ => wait_or_ask(d, why.clone(), now, policy),
         },
     }
+}
+
+fn older() -> Words {
+    Words::new(
+        "平台上看到的还是旧稿",
+        "the platform still shows the older text",
+    )
 }
 
 /// Whether an older copy shall stay. One that nobody had seen before is the newest that was sent before.
@@ -99,8 +107,7 @@ fn keeps_older(d: &mut Delivery, seen: &Seen, now: Timestamp) -> bool {
     if let Some(copy) = &d.copy {
         return Some(copy.revision) < sent;
     }
-    let before = |one: &&Attempt| one.outcome == Outcome::Done && Some(one.revision) < sent;
-    let Some(older) = d.log.iter().filter(before).map(|one| one.revision).max() else {
+    let Some(older) = older_sent(d) else {
         return false;
     };
     set_copy(d, seen, now);
@@ -108,6 +115,13 @@ fn keeps_older(d: &mut Delivery, seen: &Seen, now: Timestamp) -> bool {
         copy.revision = older;
     }
     true
+}
+
+/// The newest revision before the last one of which a step was applied.
+pub(super) fn older_sent(d: &Delivery) -> Option<u32> {
+    let sent = d.sent();
+    let before = |one: &&Attempt| one.outcome == Outcome::Done && Some(one.revision) < sent;
+    d.log.iter().filter(before).map(|one| one.revision).max()
 }
 
 fn not_there(d: &mut Delivery, now: Timestamp, policy: &Policy) {
@@ -124,7 +138,7 @@ fn not_there(d: &mut Delivery, now: Timestamp, policy: &Policy) {
             ),
             now,
         ),
-        _ => wait(d, Some(words), now, policy),
+        _ => wait_or_ask(d, words, now, policy),
     }
 }
 
@@ -148,7 +162,19 @@ fn after_withdraw(d: &mut Delivery, seen: &Seen, now: Timestamp, policy: &Policy
             back_off(d, told, None, now, policy, dice);
         }
         Verdict::Reviewing | Verdict::Refused(_) => wait(d, None, now, policy),
-        Verdict::CannotTell(why) => wait(d, Some(why.clone()), now, policy),
+        Verdict::CannotTell(why) => wait_or_ask(d, why.clone(), now, policy),
+    }
+}
+
+/// Not seen: looks go on by the plan, and once that is over a person owns it too.
+fn wait_or_ask(d: &mut Delivery, words: Words, now: Timestamp, policy: &Policy) {
+    wait(d, Some(words.clone()), now, policy);
+    if let State::Review { looks, at, .. } = &d.state
+        && usize::from(*looks) >= policy.review_plan.len()
+    {
+        let at = Some(*at);
+        let why = Hold::Unseen(words);
+        d.state = State::Held { why, at };
     }
 }
 
@@ -160,7 +186,12 @@ fn wait(d: &mut Delivery, words: Option<Words>, now: Timestamp, policy: &Policy)
             *at = now + policy.review_wait(*looks);
             *why = words;
         }
-        State::Held { at: Some(at), .. } => *at = now + policy.review_wait(u16::MAX),
+        State::Held { at: Some(at), why } => {
+            *at = now + policy.review_wait(u16::MAX);
+            if let (Hold::Unseen(why), Some(words)) = (why, words) {
+                *why = words;
+            }
+        }
         _ => {}
     }
 }

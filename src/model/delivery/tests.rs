@@ -544,6 +544,167 @@ fn a_persons_word_that_the_new_text_is_not_there_does_not_forget_the_old_one() {
 }
 
 #[test]
+fn a_persons_word_that_a_refused_text_is_not_there_does_not_forget_the_old_one() {
+    let mut desk = in_place();
+    desk.send(Effect::Idempotent).sent();
+    desk.must(Event::Finished).saw(Verdict::Live(Match::Same));
+    desk.must(Event::Approved(wanted(2)));
+    let failure = failure(Fate::Never);
+    desk.send(Effect::Staged).must(Event::Failed { failure });
+    desk.must(Event::Kept { why: words() });
+    let (by, seen) = (person("张"), 1);
+    desk.must(Event::SaidAbsent { by });
+    assert_eq!(
+        desk.state(),
+        PublicState::InReview,
+        "a look says what is there"
+    );
+    assert_eq!(desk.d.copy.as_ref().map(|copy| copy.revision), Some(seen));
+}
+
+#[test]
+fn a_withdrawal_of_nothing_ends_though_a_lost_writes_echo_fades_while_it_is_tried() {
+    let mut desk = in_place();
+    desk.send(Effect::Idempotent).must(Event::Lost);
+    desk.begin(Step::new("read", Effect::Read));
+    let seen = sighting(
+        &Progress::default(),
+        Truth::NotAsked,
+        Some(Verdict::Live(Match::Same)),
+    );
+    let receipt = Receipt {
+        seen: seen.seen,
+        ..Receipt::default()
+    };
+    desk.must(Event::Done { receipt })
+        .saw(Verdict::Live(Match::Differs));
+    let by = person("张");
+    desk.must(Event::SaidAbsent { by }).withdraw();
+    desk.begin(Step::new("remove", Effect::Idempotent));
+    let failure = failure(Fate::Blocked(Reach::Account));
+    desk.after(Duration::from_mins(3))
+        .must(Event::Failed { failure });
+    assert_eq!(desk.state(), PublicState::Skipped);
+}
+
+#[test]
+fn nobody_can_say_that_what_was_sent_just_now_is_not_there() {
+    let mut desk = social(false);
+    desk.send(Effect::Public).sent().must(Event::Finished);
+    let until = desk.d.may_arrive_until(&desk.policy);
+    assert_eq!(until, Some(desk.now + desk.policy.settle));
+    desk.saw(Verdict::Live(Match::Same)).withdraw();
+    desk.begin(Step::new("remove", Effect::Idempotent)).sent();
+    desk.must(Event::Finished);
+    assert_eq!(desk.d.may_arrive_until(&desk.policy), None, "gone is gone");
+}
+
+#[test]
+fn what_waits_keeps_its_length_whichever_way_a_person_sets_the_time() {
+    for minutes in [-90, 90] {
+        let mut desk = social(false);
+        desk.send(Effect::Public).unsure();
+        let by = chrono::TimeDelta::minutes(minutes);
+        let (before, then) = (desk.d.next_at(), desk.now);
+        desk.now -= by;
+        desk.must(Event::ClockBack { by });
+        let wait = |at: Option<Timestamp>, now| at.map(|at| at - now);
+        assert_eq!(wait(desk.d.next_at(), desk.now), wait(before, then));
+        assert_eq!(
+            desk.d.doubt.as_ref().map(|doubt| doubt.ended),
+            Some(desk.now)
+        );
+    }
+}
+
+#[test]
+fn what_is_withdrawn_or_left_out_after_a_restore_is_looked_for_before_it_is_called_unsent() {
+    for event in [withdrawn(), Event::Kept { why: words() }] {
+        let mut desk = in_place();
+        desk.must(Event::Restored).must(event);
+        assert!(desk.d.is_restored(), "it may be public");
+        assert_eq!(desk.d.next_at(), Some(desk.now));
+        let mut out = Desk {
+            d: desk.d.clone(),
+            policy: desk.policy.clone(),
+            ..in_place()
+        };
+        out.saw(Verdict::Live(Match::Same));
+        let goes = out.d.withdrawing();
+        assert_eq!(
+            out.d.plan(&out.policy).is_some(),
+            goes,
+            "it is taken down, or stays"
+        );
+        absent_by(&mut desk, Evidence::ReadBack);
+        assert!(desk.d.is_restored());
+        desk.after(desk.policy.settle);
+        absent_by(&mut desk, Evidence::ReadBack);
+        assert_eq!(desk.state(), PublicState::Skipped);
+    }
+}
+
+#[test]
+fn a_persons_word_on_a_refused_text_says_nothing_of_an_older_one_in_doubt() {
+    let mut desk = in_place();
+    desk.send(Effect::Idempotent).must(Event::Lost);
+    desk.must(Event::Approved(wanted(2)))
+        .after(Duration::from_mins(4));
+    let failure = failure(Fate::Never);
+    desk.send(Effect::Idempotent)
+        .must(Event::Failed { failure });
+    let by = person("张");
+    desk.must(Event::SaidAbsent { by }).withdraw();
+    assert_eq!(
+        desk.d.plan(&desk.policy).map(|job| job.goal),
+        Some(Goal::Withdraw)
+    );
+}
+
+#[test]
+fn a_try_that_was_never_sent_is_none() {
+    let mut desk = in_place();
+    for _ in 0..40 {
+        desk.send(Effect::Public)
+            .must(Event::Unsent { why: words() });
+        desk.after(Duration::from_secs(10));
+    }
+    assert_eq!((desk.state(), desk.d.tries), (PublicState::Retrying, 0));
+    assert!(desk.d.doubt.is_none());
+}
+
+#[test]
+fn what_is_never_seen_gets_an_owner_when_the_look_plan_is_over_and_is_live_once_it_is_seen() {
+    for verdict in [
+        Verdict::Absent,
+        Verdict::CannotTell(words()),
+        Verdict::Live(Match::Earlier),
+    ] {
+        let mut desk = in_place();
+        desk.send(Effect::Public).sent().must(Event::Finished);
+        for _ in 0..desk.policy.review_plan.len() {
+            assert_eq!(desk.state(), PublicState::InReview);
+            desk.after(Duration::from_mins(5)).saw(verdict.clone());
+        }
+        assert_eq!(desk.state(), PublicState::Held, "{verdict:?}");
+        desk.after(Duration::from_mins(5)).saw(verdict);
+        assert!(desk.d.next_at().is_some(), "looks go on");
+        desk.saw(Verdict::Live(Match::Same));
+        assert_eq!(desk.state(), PublicState::Published);
+    }
+}
+
+#[test]
+fn a_review_by_the_platform_is_waited_for_however_long_it_takes() {
+    let mut desk = in_place();
+    desk.send(Effect::Public).sent().must(Event::Finished);
+    for _ in 0..50 {
+        desk.after(Duration::from_hours(1)).saw(Verdict::Reviewing);
+    }
+    assert_eq!(desk.state(), PublicState::InReview);
+}
+
+#[test]
 fn a_new_text_for_a_post_that_the_platform_took_down_starts_from_nothing() {
     let mut desk = social(false);
     desk.live();
@@ -760,7 +921,7 @@ fn every_event_is_legal_or_refused_in_every_state() {
         (
             "working",
             || one(|desk| desk.send(Effect::Public)),
-            "done failed lost",
+            "done failed unsent lost",
         ),
         (
             "unknown",
@@ -860,6 +1021,7 @@ fn every_event(desk: &Desk) -> Vec<Event> {
         Event::Failed {
             failure: failure(Fate::Unsure),
         },
+        Event::Unsent { why: words() },
         Event::Lost,
         Event::Verified {
             moves: Moves::Changed,
@@ -1111,10 +1273,49 @@ proptest! {
 fn looked_at(evidence: Evidence) -> Desk {
     let mut desk = Desk::new(policy(UpdateBy::InPlace, true));
     desk.must(Event::Restored);
+    absent_by(&mut desk, evidence);
+    desk
+}
+
+fn absent_by(desk: &mut Desk, evidence: Evidence) {
     let mut sighting = sighting(&desk.d.progress, Truth::NotAsked, Some(Verdict::Absent));
     sighting.seen[0].evidence = evidence;
     desk.must(Event::Looked { sighting });
-    desk
+}
+
+fn last_look(desk: &Desk) -> Outcome {
+    desk.d.look_since_restored().expect("looked").outcome
+}
+
+#[test]
+fn not_there_counts_for_a_restored_store_when_two_looks_agree_a_settle_time_apart() {
+    let mut desk = looked_at(Evidence::ReadBack);
+    assert_eq!(last_look(&desk), Outcome::CannotTell);
+    assert_eq!(desk.d.next_at(), Some(desk.now + desk.policy.settle));
+    desk.after(Duration::from_mins(1));
+    absent_by(&mut desk, Evidence::ReadBack);
+    assert_eq!(last_look(&desk), Outcome::CannotTell, "too close");
+    desk.after(Duration::from_mins(2));
+    absent_by(&mut desk, Evidence::ReadBack);
+    assert_eq!(last_look(&desk), Outcome::Absent);
+    desk.after(Duration::from_mins(9))
+        .saw(Verdict::CannotTell(words()));
+    assert_eq!(
+        last_look(&desk),
+        Outcome::CannotTell,
+        "the newest look counts"
+    );
+}
+
+#[test]
+fn a_restored_delivery_of_which_nothing_is_known_is_looked_for_without_a_record() {
+    let mut desk = Desk::new(policy(UpdateBy::InPlace, true));
+    let came_in = desk.now;
+    desk.after(DAY).must(Event::Restored);
+    assert_eq!(desk.d.unrecorded_since(), Some(came_in));
+    let mut desk = Desk::new(policy(UpdateBy::InPlace, true));
+    desk.send(Effect::Public).unsure().must(Event::Restored);
+    assert_eq!(desk.d.unrecorded_since(), None, "its step is looked for");
 }
 
 #[test]
@@ -1125,9 +1326,10 @@ fn a_restored_delivery_is_held_until_a_person_frees_it_whatever_the_looks_say() 
         (Evidence::Status, Outcome::CannotTell),
     ] {
         let mut desk = looked_at(evidence);
+        desk.after(desk.policy.settle);
+        absent_by(&mut desk, evidence);
         assert!(desk.d.is_restored());
-        let look = desk.d.look_since_restored().expect("looked");
-        assert_eq!(look.outcome, outcome);
+        assert_eq!(last_look(&desk), outcome);
         let by = "zhang".to_owned();
         desk.must(Event::Freed { by });
         assert!(matches!(desk.d.state, State::Due { .. }));

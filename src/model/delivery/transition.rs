@@ -38,6 +38,7 @@ pub fn transition(
         Event::Intent { job, step } => intent(d, job, step, now, policy).ok_or(illegal)?,
         Event::Done { receipt } => done(d, receipt, now, policy).ok_or(illegal)?,
         Event::Failed { failure } => failed(d, failure, now, policy, dice).ok_or(illegal)?,
+        Event::Unsent { why } => unsent(d, why, now, policy, dice).ok_or(illegal)?,
         Event::Lost => lost(d, now, policy).ok_or(illegal)?,
         Event::Finished => finished(d, now, policy).ok_or(illegal)?,
         Event::Postponed { until, why } => postponed(d, until, why).ok_or(illegal)?,
@@ -269,6 +270,27 @@ fn given_up(mut told: Told, tries: u32) -> Told {
     told
 }
 
+/// No try of the delivery's: it goes on as if it had not been asked for, after a breath.
+fn unsent(d: &mut Delivery, why: Words, now: Timestamp, policy: &Policy, dice: f64) -> Legal {
+    let State::Working { .. } = d.state else {
+        return None;
+    };
+    let told = Told {
+        kind: Kind::Local,
+        fate: Fate::Again { not_before: None },
+        code: None,
+        request_id: None,
+        words: why,
+    };
+    close(d, now, Outcome::Again, Some(&told), None);
+    d.state = State::Due {
+        at: now + policy.backoff.wait(1, dice),
+        why: Why::Failed(told),
+    };
+    wanted::settle(d, now, policy);
+    Some(())
+}
+
 fn lost(d: &mut Delivery, now: Timestamp, policy: &Policy) -> Legal {
     let State::Working { step, began } = d.state.clone() else {
         return None;
@@ -350,7 +372,7 @@ fn looked(
     // Of what was never begun no look can tell.
     d.job.as_ref()?;
     let sighting = if d.is_restored() {
-        restored::honest(sighting)
+        restored::honest(d, sighting, now, policy)
     } else {
         sighting
     };
@@ -359,7 +381,9 @@ fn looked(
         State::Review { .. } | State::Live | State::Held { .. } | State::Failed { .. } => {
             d.progress = sighting.progress;
             seen::note(d, &sighting.seen, now);
+            restored::adopt(d, &sighting.seen);
             seen::after_look(d, &sighting.seen, now, policy, dice);
+            restored::second_look(d, now, policy);
         }
         State::Due { .. } | State::Working { .. } | State::Withdrawn | State::Skipped { .. } => {
             return None;

@@ -302,12 +302,18 @@ pub(super) fn next_look(
 }
 
 impl Delivery {
-    /// Until when bytes of a call whose outcome is unknown can still make a public copy: before that
-    /// nobody can say that it is not there.
+    /// Until when bytes of a call whose outcome is unknown can still make a public copy, or what was
+    /// accepted just now comes to be seen: before that nobody can say that it is not there.
     pub fn may_arrive_until(&self, policy: &Policy) -> Option<Timestamp> {
         let doubles = |step: &Step| matches!(step.effect, Effect::Keyed { .. } | Effect::Public);
+        let publishes = self
+            .job
+            .as_ref()
+            .is_some_and(|job| job.goal != Goal::Withdraw);
         let awaited = match &self.state {
             State::Unknown(unknown) if doubles(&unknown.step) => Some(unknown.ended),
+            // Who says so may have looked before it was sent.
+            State::Review { since, .. } if publishes => Some(*since),
             _ => None,
         };
         let doubt = self.doubt.as_ref().filter(|doubt| doubt.may_double());
@@ -321,7 +327,7 @@ pub(super) fn overwrites_until(d: &Delivery, policy: &Policy) -> Option<Timestam
     d.doubt.as_ref()?.overwrites_until(policy)
 }
 
-fn delta(wait: std::time::Duration) -> chrono::TimeDelta {
+pub(super) fn delta(wait: std::time::Duration) -> chrono::TimeDelta {
     chrono::TimeDelta::from_std(wait).unwrap_or(chrono::TimeDelta::MAX)
 }
 

@@ -210,6 +210,16 @@ fn hold_reason(why: &Hold, name: impl Fn(crate::ids::ChannelNo) -> String) -> Wo
             "数据是恢复来的，可能已经发过或撤过；核对结果见下方记录。确认无误后 lubu release 放行",
             "the data was restored, and this may have been sent or withdrawn since; `lubu release` lets it go on",
         ),
+        Hold::Unseen(words) => Words::new(
+            format!(
+                "{}；核对计划已走完，请到平台上核实后用 lubu confirm 说明",
+                words.zh
+            ),
+            format!(
+                "{}; the look plan is over: look on the platform, then say so with `lubu confirm`",
+                words.en
+            ),
+        ),
         Hold::Schedule(name) => Words::new(
             format!("已签发，等待定期发布 {name}"),
             format!("approved; the schedule {name} releases it"),

@@ -6,7 +6,7 @@
 use lubu_channels::{Goal, Progress, Timestamp, UpdateBy, Words};
 
 use super::transition::{Legal, later};
-use super::{Delivery, Doubt, Hold, State, Wanted, WantedRevision, Why, person, unknown};
+use super::{Delivery, Doubt, Hold, State, Wanted, WantedRevision, Why, person, restored, unknown};
 use crate::model::approval::OnCorrection;
 use crate::model::policy::Policy;
 use crate::planted::{Bug, bug};
@@ -119,6 +119,9 @@ pub(super) fn withdrawn(
     d.wanted = Wanted::Nothing { by, reason };
     d.since = now;
     d.tries = 0;
+    if d.unrecorded_since().is_some() {
+        return restored::look_now(d, now);
+    }
     match &mut d.state {
         State::Working { .. } | State::Withdrawn | State::Skipped { .. } => {}
         // Past its plan a person owns it; a withdrawal is worth another look.
@@ -137,6 +140,9 @@ pub(super) fn withdrawn(
 
 pub(super) fn kept(d: &mut Delivery, why: Words, now: Timestamp, policy: &Policy) {
     d.wanted = Wanted::Keep { why: why.clone() };
+    if d.unrecorded_since().is_some() {
+        return restored::look_now(d, now);
+    }
     match &d.state {
         State::Due { .. } | State::Held { .. } | State::Review { .. } | State::Failed { .. } => {
             if !unknown::look_first(d, now, policy) {
@@ -283,12 +289,12 @@ fn outdated(d: &Delivery, wanted: &WantedRevision, policy: &Policy) -> bool {
 
 /// Nothing is due that has nothing to do, or nobody to do it; nothing has failed that is in doubt.
 pub(super) fn rest(d: &mut Delivery, now: Timestamp, policy: &Policy) {
+    d.doubt
+        .take_if(|doubt| doubt.echo && doubt.ended + policy.settle <= now);
     if matches!(d.state, State::Due { .. }) && d.plan(policy).is_none() {
         resume(d, now, policy);
     }
     after_older_bytes(d, policy);
-    d.doubt
-        .take_if(|doubt| doubt.echo && doubt.ended + policy.settle <= now);
     // An earlier run may still have been applied: that is not known to have failed.
     if matches!(d.state, State::Failed { .. }) && !d.withdrawing() {
         unknown::look_before_failing(d, now, policy);

@@ -382,7 +382,7 @@ fn shows(delivery: &Delivery, revision: u32) -> bool {
 fn arrives(before: &Delivery, event: &Event) -> bool {
     let outcome = matches!(
         event,
-        Event::Done { .. } | Event::Failed { .. } | Event::Lost
+        Event::Done { .. } | Event::Failed { .. } | Event::Unsent { .. } | Event::Lost
     );
     outcome && matches!(before.state, State::Working { .. })
 }

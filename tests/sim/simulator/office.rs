@@ -24,7 +24,7 @@ use crate::watch::Watch;
 
 const SITE: &str = "site";
 const WEIBO: &str = "weibo";
-const NAMES: [&str; 5] = [SITE, "portal", "wechat", "mass", WEIBO];
+pub(super) const NAMES: [&str; 5] = [SITE, "portal", "wechat", "mass", WEIBO];
 const ITEMS: usize = 4;
 
 struct Known {
@@ -35,8 +35,8 @@ struct Known {
 }
 
 pub struct Office {
-    house: House,
-    rng: Rng,
+    pub(super) house: House,
+    pub(super) rng: Rng,
     weather: Arc<Mutex<Weather>>,
     readers: Readers,
     items: Vec<Known>,
@@ -132,7 +132,7 @@ impl Office {
         self.calm_down()
     }
 
-    fn platform(&self, name: &str) -> MutexGuard<'_, Platform> {
+    pub(super) fn platform(&self, name: &str) -> MutexGuard<'_, Platform> {
         self.house
             .channel(name)
             .platform
@@ -140,7 +140,7 @@ impl Office {
             .expect("unpoisoned")
     }
 
-    fn say(&self, what: &str) {
+    pub(super) fn say(&self, what: &str) {
         let at = self.house.time.now().format("%d %H:%M:%S");
         self.house.watch.say(format_args!("{at} {what}"));
     }
@@ -157,6 +157,8 @@ impl Office {
             48..51 => self.others_post(),
             51..53 => self.somebody_meddles(),
             53..57 => self.jumps(),
+            57..62 => self.sets_the_clock(),
+            62..65 => self.orders(),
             _ => self.moves_on(),
         }
         if self.rng.percent(60) {
@@ -179,7 +181,9 @@ impl Office {
                 _ => self.rng.below(40 * 3600),
             };
             self.house.wait(Duration::from_secs(down));
+            self.machine_starts(down);
             self.house.start();
+            self.house.tell_lanes();
             if self.rng.percent(70) {
                 self.house.rest();
             }
@@ -317,7 +321,7 @@ impl Office {
             return self.decides(delivery);
         }
         let item = delivery.id.item.to_string();
-        let now = self.house.time.now();
+        let now = self.house.time.truth();
         let asked = delivery.public_state().needs_person();
         let tidied = asked && person::tidies(&mut self.platform(name), now, &item);
         if tidied {
@@ -384,7 +388,7 @@ impl Office {
     }
 
     fn others_post(&mut self) {
-        let now = self.house.time.now();
+        let now = self.house.time.truth();
         let many = self.rng.below(4);
         let mut platform = self.platform(WEIBO);
         for _ in 0..many {
@@ -402,7 +406,7 @@ impl Office {
             return;
         };
         let edits = self.rng.percent(50);
-        let now = self.house.time.now();
+        let now = self.house.time.truth();
         let found = {
             let mut platform = self.platform(name);
             let found = platform.public(&item).next().map(|one| one.id);
@@ -460,6 +464,7 @@ impl Office {
     fn calm_down(&mut self) -> Result<(), String> {
         self.say("calm");
         self.weather.lock().expect("unpoisoned").calm = true;
+        self.all_is_right();
         for name in NAMES {
             self.house.lane(name, LaneNews::Resumed);
         }
@@ -542,8 +547,14 @@ impl Office {
 
 /// A person is waited for, and nothing else; or what was sent has not been seen for long.
 fn is_owned(delivery: &Delivery, now: Timestamp) -> bool {
-    if let State::Review { since, .. } = &delivery.state {
-        return now > *since + Duration::from_hours(24);
+    match &delivery.state {
+        State::Review { since, .. } => return now > *since + Duration::from_hours(24),
+        // Its looks go on, but it is a person who ends it.
+        State::Held {
+            why: Hold::Unseen(_),
+            ..
+        } => return true,
+        _ => {}
     }
     let for_others = matches!(
         &delivery.state,

@@ -7,7 +7,7 @@
 //! Two rules keep a delivery from being lost or spun: a message older than what is queued is
 //! dropped, and a go that changed nothing is not repeated at once.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use tokio::task::{Id, JoinSet};
 
 use super::attempt::{Behaved, PublicSteps, Report, work};
 use super::burst::{self, Waiting};
+use super::queue::{Door, Queue};
 use super::suspects::{self, AtWork, Work};
 use super::verify::{self, Ask, Looked};
 use super::{Bench, Hub, recover};
@@ -50,9 +51,7 @@ pub struct Lane {
     bench: Arc<Bench>,
     hub: Hub,
     inbox: mpsc::UnboundedReceiver<Message>,
-    due: BTreeSet<(Timestamp, DeliveryId)>,
-    /// With the time under which it is in `due`.
-    queued: HashMap<DeliveryId, (Timestamp, Box<Delivery>)>,
+    queue: Queue,
     running: HashMap<DeliveryId, Running>,
     tasks: JoinSet<Vec<Report>>,
     by_task: HashMap<Id, Vec<DeliveryId>>,
@@ -99,8 +98,7 @@ impl Lane {
             bench,
             hub,
             inbox,
-            due: BTreeSet::new(),
-            queued: HashMap::new(),
+            queue: Queue::default(),
             running: HashMap::new(),
             tasks: JoinSet::new(),
             by_task: HashMap::new(),
@@ -158,22 +156,14 @@ impl Lane {
             Message::Record(record) => {
                 self.pause = record.pause;
                 self.breaker = record.breaker;
-                self.requeue();
+                // What was refused meanwhile need not wait out its delay.
+                self.queue.hurry();
             }
             Message::Halt(halted) => {
                 self.halted = halted;
-                self.requeue();
+                self.queue.hurry();
             }
             Message::Verify(ask) => self.asked.push_back(ask),
-        }
-    }
-
-    /// What was refused meanwhile need not wait out its delay.
-    fn requeue(&mut self) {
-        let queued = std::mem::take(&mut self.queued);
-        self.due.clear();
-        for (_, delivery) in queued.into_values() {
-            self.queue(delivery, None);
         }
     }
 
@@ -189,10 +179,7 @@ impl Lane {
             }
             return;
         }
-        let queued = self
-            .queued
-            .get(&delivery.id)
-            .map(|(_, known)| known.version);
+        let queued = self.queue.version(delivery.id);
         let waiting = self
             .waiting
             .get(&delivery.id)
@@ -220,18 +207,12 @@ impl Lane {
                 self.unknown.remove(&id);
             }
         }
-        if let Some(at) = delivery.next_at() {
-            let at = not_before.map_or(at, |wait| wait.max(at));
-            self.due.insert((at, id));
-            self.queued.insert(id, (at, delivery));
-        }
+        self.queue.put(delivery, not_before);
     }
 
     fn unqueue(&mut self, id: DeliveryId) {
         self.waiting.remove(&id);
-        if let Some((at, _)) = self.queued.remove(&id) {
-            self.due.remove(&(at, id));
-        }
+        self.queue.remove(id);
     }
 
     /// Starts what may start; says when to look again.
@@ -240,47 +221,44 @@ impl Lane {
         let open = self.is_open(now).await;
         let mut wake: Option<Timestamp> = None;
         let mut skipped = Vec::new();
-        while self.running.len() < self.bench.policy.concurrency && self.bursting.is_none() {
-            let Some((at, id)) = self.due.first().copied() else {
-                break;
-            };
-            if at > now {
-                break;
-            }
-            self.due.pop_first();
-            let Some((_, one)) = self.queued.get(&id) else {
-                continue;
-            };
-            let urgent = one.withdrawing();
+        let may = match (open, self.halted) {
+            (false, _) => Door::Withdrawal,
             // Looks go on: they tell what happened before.
-            let halted = self.halted && matches!(one.state, State::Due { .. });
-            if (!open || halted) && !urgent {
-                skipped.push((at, id));
-                continue;
-            }
+            (true, true) => Door::Look,
+            (true, false) => Door::Send,
+        };
+        while self.running.len() < self.bench.policy.concurrency && self.bursting.is_none() {
+            let Some((_, id)) = self.queue.first(may).filter(|(at, _)| *at <= now) else {
+                break;
+            };
             let entered = self.bench.shared.suspects.enter(Work::Delivery(id), now);
             let at_work = match entered {
                 Ok(at_work) => at_work,
                 Err(turn) => {
-                    skipped.push((at, id));
+                    self.queue.pass_over(id);
+                    skipped.push(id);
                     wake = Some(wake.map_or(turn, |wake| wake.min(turn)));
                     continue;
                 }
             };
+            let urgent = self.queue.is_withdrawal(id);
             if let (Some(bucket), false) = (&mut self.bucket, urgent)
                 && let Err(until) = bucket.take(now)
             {
                 at_work.not_begun();
-                skipped.push((at, id));
+                self.queue.pass_over(id);
+                skipped.push(id);
                 wake = Some(wake.map_or(until, |wake| wake.min(until)));
                 break;
             }
             self.start(id, at_work);
         }
-        let turn = self.start_burst(open && !self.halted);
-        self.start_verify(open, now);
-        let next = self.due.first().map(|(at, _)| *at).filter(|at| *at > now);
-        self.due.extend(skipped);
+        let due = self.queue.first(may).is_some_and(|(at, _)| at <= now);
+        let turn = self.start_burst(open && !self.halted, due);
+        self.start_verify(open, due, now);
+        let next = self.queue.first(may).map(|(at, _)| at);
+        let next = next.filter(|at| *at > now);
+        self.queue.put_back(skipped);
         [wake, turn, next, self.reopens(now)]
             .into_iter()
             .flatten()
@@ -288,29 +266,35 @@ impl Lane {
     }
 
     fn start(&mut self, id: DeliveryId, at_work: AtWork) {
-        let Some((_, delivery)) = self.queued.remove(&id) else {
+        let Some(waits) = self.queue.remove(id) else {
             return;
         };
-        self.run_on(id, delivery.version);
+        self.run_on(id, waits.version);
         let public = self.public_steps(id);
         let bench = Arc::clone(&self.bench);
         let task = self.tasks.spawn(async move {
             let _at_work = at_work;
-            vec![work(&bench, delivery, public).await]
+            let delivery = match waits.delivery {
+                Some(delivery) => Some(delivery),
+                None => reread(&bench, id).await.map(Box::new),
+            };
+            match delivery {
+                Some(delivery) => vec![work(&bench, delivery, public).await],
+                None => Vec::new(),
+            }
         });
         self.by_task.insert(task.id(), vec![id]);
     }
 
     /// The lowest there is: only where nothing runs or is due, one at a time. It takes no place from
     /// what comes meanwhile.
-    fn start_verify(&mut self, open: bool, now: Timestamp) {
+    fn start_verify(&mut self, open: bool, due: bool, now: Timestamp) {
         if !self.can_look(now) {
             for ask in self.asked.drain(..) {
                 let _gone = ask.answer.send(Looked::Closed);
             }
             return;
         }
-        let due = self.due.first().is_some_and(|(at, _)| *at <= now);
         let busy = due || !open || !self.running.is_empty() || self.verifying.is_some();
         if busy {
             return;
@@ -339,9 +323,8 @@ impl Lane {
 
     /// Posts wait before a burst until nothing else runs or is due: then one run serves all. When to ask again, where
     /// a suspect waits for its turn.
-    fn start_burst(&mut self, open: bool) -> Option<Timestamp> {
+    fn start_burst(&mut self, open: bool, due: bool) -> Option<Timestamp> {
         let now = self.bench.shared.time.now();
-        let due = self.due.first().is_some_and(|(at, _)| *at <= now);
         if !self.running.is_empty() || due {
             return None;
         }
@@ -418,6 +401,10 @@ impl Lane {
                 for report in reports {
                     self.take(report).await;
                 }
+                // Erased since it was queued.
+                for id in ids {
+                    self.running.remove(&id);
+                }
             }
             Err(_) => self.crashed(ids).await,
         }
@@ -462,7 +449,7 @@ impl Lane {
         for id in ids {
             tracing::error!(delivery.id = %id, "delivery {id}: its task ended by a panic");
             self.running.remove(&id);
-            if let Some(delivery) = self.left_open(id).await {
+            if let Some(delivery) = reread(&self.bench, id).await {
                 let delivery = self.set_aside_if_guilty(delivery).await;
                 let wait = self.bench.shared.time.now() + CRASHED;
                 self.queue(Box::new(delivery), Some(wait));
@@ -490,20 +477,6 @@ impl Lane {
         })
     }
 
-    /// As it stands after a panic, with an open step settled. Asked until the store answers: what
-    /// no lane knows of would wait for the next start.
-    async fn left_open(&self, id: DeliveryId) -> Option<Delivery> {
-        let shared = &self.bench.shared;
-        loop {
-            match recover::reread(shared, id).await {
-                Ok(delivery) => return delivery,
-                Err(_) if shared.stop.is_cancelled() => return None,
-                Err(error) => tracing::error!(delivery.id = %id, "delivery {id}: {error}"),
-            }
-            shared.time.sleep_until(shared.time.now() + AGAIN).await;
-        }
-    }
-
     /// Whether new work may start; probes when an open breaker's time is over.
     async fn is_open(&mut self, now: Timestamp) -> bool {
         if let Some(pause) = &self.pause {
@@ -516,7 +489,7 @@ impl Lane {
         let Some(until) = self.breaker.until else {
             return true;
         };
-        if until > now || self.due.first().is_none_or(|(at, _)| *at > now) {
+        if until > now || self.queue.first(Door::Send).is_none_or(|(at, _)| at > now) {
             return false;
         }
         let checked = self.bench.check().await;
@@ -579,5 +552,19 @@ async fn sleep(time: &dyn crate::clock::Time, until: Option<Timestamp>) {
     match until {
         Some(until) => time.sleep_until(until).await,
         None => std::future::pending().await,
+    }
+}
+
+/// As it stands after a panic, with an open step settled. Asked until the store answers: what
+/// no lane knows of would wait for the next start.
+async fn reread(bench: &Bench, id: DeliveryId) -> Option<Delivery> {
+    let shared = &bench.shared;
+    loop {
+        match recover::reread(shared, id).await {
+            Ok(delivery) => return delivery,
+            Err(_) if shared.stop.is_cancelled() => return None,
+            Err(error) => tracing::error!(delivery.id = %id, "delivery {id}: {error}"),
+        }
+        shared.time.sleep_until(shared.time.now() + AGAIN).await;
     }
 }

@@ -13,6 +13,7 @@ mod fresh;
 mod lane;
 mod look;
 mod patrol;
+mod queue;
 mod recover;
 pub mod render;
 pub mod suspects;

@@ -295,8 +295,12 @@ impl Lane {
         let public = self.public_steps(id);
         let bench = Arc::clone(&self.bench);
         let task = self.tasks.spawn(async move {
-            let _at_work = at_work;
-            vec![work(&bench, delivery, public).await]
+            let report = work(&bench, delivery, public).await;
+            if report.burst.is_some() {
+                // It is not through before the burst is.
+                at_work.not_begun();
+            }
+            vec![report]
         });
         self.by_task.insert(task.id(), vec![id]);
     }
@@ -432,7 +436,9 @@ impl Lane {
             burst,
         } = report;
         let ran = self.running.remove(&delivery.id);
-        self.panics.remove(&delivery.id);
+        if burst.is_none() {
+            self.panics.remove(&delivery.id);
+        }
         self.hub.wake(&released);
         if let Some(pause) = pause {
             tracing::error!(channel = self.bench.policy.name, "paused: {}", pause.why.en);

@@ -12,6 +12,14 @@ pub(super) fn retry(d: &mut Delivery, by: String, now: Timestamp, policy: &Polic
     if d.is_restored() {
         return restored::free(d, &by, now, policy);
     }
+    if is_set_aside(d) && matches!(d.wanted, Wanted::Keep { .. }) {
+        let words = Words::new(format!("{by} 要求继续"), format!("{by} let it go on"));
+        decided(d, "retry", Outcome::Person, Some(words), now);
+        if !unknown::look_first(d, now, policy) {
+            wanted::resume(d, now, policy);
+        }
+        return Some(());
+    }
     // Where nothing is wanted there is nothing to try again.
     d.plan(policy)?;
     let at = match &d.state {

@@ -68,3 +68,15 @@ fn two_copies_of_which_this_store_knows_nothing_are_never_added_to() {
         assert_eq!(desk.state(), PublicState::Published);
     }
 }
+
+#[test]
+fn a_kept_copy_that_was_set_aside_is_looked_at_once_a_person_lets_it_go_on() {
+    let mut desk = in_place();
+    desk.live().must(Event::Approved(wanted(2)));
+    desk.send(Effect::Idempotent).unsure();
+    desk.must(Event::Kept { why: words() });
+    aside(&mut desk).must(Event::Retry { by: person("李") });
+    assert_eq!(desk.state(), PublicState::InReview, "{:?}", desk.d.state);
+    desk.saw(Verdict::Live(Match::Same));
+    assert_eq!(desk.state(), PublicState::Published);
+}

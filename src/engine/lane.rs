@@ -240,6 +240,9 @@ impl Lane {
         let open = self.is_open(now).await;
         let mut wake: Option<Timestamp> = None;
         let mut skipped = Vec::new();
+        // What waits for the pace is still due, and what is being withdrawn does not wait behind it.
+        let mut paced = Vec::new();
+        let mut out_of_pace = false;
         while self.running.len() < self.bench.policy.concurrency && self.bursting.is_none() {
             let Some((at, id)) = self.due.first().copied() else {
                 break;
@@ -258,6 +261,10 @@ impl Lane {
                 skipped.push((at, id));
                 continue;
             }
+            if out_of_pace && !urgent {
+                paced.push((at, id));
+                continue;
+            }
             let entered = self.bench.shared.suspects.enter(Work::Delivery(id), now);
             let at_work = match entered {
                 Ok(at_work) => at_work,
@@ -271,12 +278,14 @@ impl Lane {
                 && let Err(until) = bucket.take(now)
             {
                 at_work.not_begun();
+                out_of_pace = true;
                 skipped.push((at, id));
                 wake = Some(wake.map_or(until, |wake| wake.min(until)));
-                break;
+                continue;
             }
             self.start(id, at_work);
         }
+        self.due.extend(paced);
         let turn = self.start_burst(open && !self.halted);
         self.start_verify(open, now);
         let next = self.due.first().map(|(at, _)| *at).filter(|at| *at > now);

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -24,6 +24,9 @@ use crate::store::embedded;
 use crate::store::local::Local;
 use crate::store::{Act, Answer, Rules, Store, StoreError};
 use crate::{inbox, telemetry};
+
+/// So long the end of the process waits at most until what was at work is excused.
+const EXCUSED_WITHIN: Duration = Duration::from_secs(1);
 
 /// A running daemon.
 #[derive(Debug)]
@@ -65,7 +68,8 @@ pub async fn start(config: Config) -> Result<Daemon, NotStarted> {
     let clock = Arc::new(Real::default());
     let time: Arc<dyn Time> = Arc::clone(&clock) as _;
     let rules = Rules::timed_by(Arc::clone(&time));
-    let (store, access) = open(&config, &clock, rules.clone()).await?;
+    let at_work: Arc<OnceLock<Suspects>> = Arc::default();
+    let (store, access) = open(&config, &clock, rules.clone(), &at_work).await?;
     let store: Arc<dyn Store> = Arc::new(store);
     let names = match access {
         Access::Full => register(store.as_ref(), &config.channels).await?,
@@ -85,7 +89,9 @@ pub async fn start(config: Config) -> Result<Daemon, NotStarted> {
         shelf: Shelf::default(),
         dice: Dice::new(seed()),
         stop: stop.clone(),
-        suspects: suspects(&config, time.now()),
+        suspects: at_work
+            .get_or_init(|| suspects(&config, time.now()))
+            .clone(),
     });
     let benches = benches(&config.channels, &policies, &shared);
     let engine = match access {
@@ -149,6 +155,7 @@ async fn open(
     config: &Config,
     clock: &Arc<Real>,
     rules: Rules,
+    at_work: &Arc<OnceLock<Suspects>>,
 ) -> Result<(Local, Access), NotStarted> {
     let folder = config.daemon.data.clone();
     if let Some(parent) = folder.parent() {
@@ -156,7 +163,14 @@ async fn open(
             .map_err(|error| cannot("make the data folder", "建立数据目录", &error))?;
     }
     let stamps = Arc::new(Stamps(Arc::clone(clock)));
-    let opening = tokio::task::spawn_blocking(move || Local::open(&folder, stamps, rules));
+    let at_work = Arc::clone(at_work);
+    let excuse = Arc::new(move || {
+        if let Some(suspects) = at_work.get() {
+            suspects.excuse(EXCUSED_WITHIN);
+        }
+    });
+    let opening =
+        tokio::task::spawn_blocking(move || Local::open_ending(&folder, stamps, rules, excuse));
     let opened = opening
         .await
         .map_err(|error| cannot("open the store", "打开存储", &error))?;

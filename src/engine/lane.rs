@@ -227,8 +227,10 @@ impl Lane {
             (true, true) => Door::Look,
             (true, false) => Door::Send,
         };
+        // What is being withdrawn does not wait behind what waits for the pace.
+        let mut passes = may;
         while self.running.len() < self.bench.policy.concurrency && self.bursting.is_none() {
-            let Some((_, id)) = self.queue.first(may).filter(|(at, _)| *at <= now) else {
+            let Some((_, id)) = self.queue.first(passes).filter(|(at, _)| *at <= now) else {
                 break;
             };
             let entered = self.bench.shared.suspects.enter(Work::Delivery(id), now);
@@ -248,8 +250,9 @@ impl Lane {
                 at_work.not_begun();
                 self.queue.pass_over(id);
                 skipped.push(id);
+                passes = Door::Withdrawal;
                 wake = Some(wake.map_or(until, |wake| wake.min(until)));
-                break;
+                continue;
             }
             self.start(id, at_work);
         }
@@ -273,15 +276,19 @@ impl Lane {
         let public = self.public_steps(id);
         let bench = Arc::clone(&self.bench);
         let task = self.tasks.spawn(async move {
-            let _at_work = at_work;
             let delivery = match waits.delivery {
                 Some(delivery) => Some(delivery),
                 None => reread(&bench, id).await.map(Box::new),
             };
-            match delivery {
-                Some(delivery) => vec![work(&bench, delivery, public).await],
-                None => Vec::new(),
+            let Some(delivery) = delivery else {
+                return Vec::new();
+            };
+            let report = work(&bench, delivery, public).await;
+            if report.burst.is_some() {
+                // It is not through before the burst is.
+                at_work.not_begun();
             }
+            vec![report]
         });
         self.by_task.insert(task.id(), vec![id]);
     }
@@ -419,7 +426,9 @@ impl Lane {
             burst,
         } = report;
         let ran = self.running.remove(&delivery.id);
-        self.panics.remove(&delivery.id);
+        if burst.is_none() {
+            self.panics.remove(&delivery.id);
+        }
         self.hub.wake(&released);
         if let Some(pause) = pause {
             tracing::error!(channel = self.bench.policy.name, "paused: {}", pause.why.en);

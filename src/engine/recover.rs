@@ -35,12 +35,13 @@ pub async fn settle(
             Some(event) => record(shared, &delivery, event).await?,
             None => delivery,
         };
-        let after = set_aside_if_guilty(shared, after).await?;
+        // First, since it outlasts being set aside.
         let after = if restored && after.goes_on() {
             record(shared, &after, Event::Restored).await?
         } else {
             after
         };
+        let after = set_aside_if_guilty(shared, after).await?;
         let Some(bench) = bench else { continue };
         if let Err(wrong) = after.sweep(&bench.policy) {
             let id = after.id;

@@ -8,7 +8,8 @@
 //! Suspects run one at a time, so that a second death points at one of them; one that died twice waits until the
 //! process has lived for a while, so that somebody's `kill -9` in a row does not look like its doing. The third death is
 //! proof enough: a delivery is held, a draft is refused, a file is moved aside. Everything else goes on
-//! beside them as always. A stop in order is no death; neither is a power cut, which the boot id tells.
+//! beside them as always. A stop in order is no death; neither is a power cut, which the boot id tells, nor an end that
+//! the store asked for.
 //!
 //! Not covered: work that never ends without giving the thread back. It kills nothing, and nothing here sees it.
 //!
@@ -19,7 +20,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use lubu_channels::Timestamp;
@@ -215,6 +217,22 @@ impl Suspects {
         }
         book.closed = true;
     }
+
+    /// The same where the store ends the process: a disk that fails is no doing of what is at work. Not
+    /// waited for longer than that, since the disk may be what hangs.
+    pub fn excuse(&self, within: Duration) {
+        let (done, ended) = mpsc::channel();
+        let suspects = self.clone();
+        let excused = thread::Builder::new()
+            .name("lubu-excuse".to_owned())
+            .spawn(move || {
+                suspects.close();
+                let _late = done.send(());
+            });
+        if excused.is_ok() {
+            let _late = ended.recv_timeout(within);
+        }
+    }
 }
 
 impl Book {
@@ -347,7 +365,7 @@ impl Drop for AtWork {
         if book.closed {
             return;
         }
-        if self.began && !std::thread::panicking() {
+        if self.began && !thread::panicking() {
             book.clear(self.work);
         } else {
             book.at_work(self.work, false);
@@ -407,7 +425,7 @@ mod tests {
         drop(suspects.enter(delivery(1), at(0)).unwrap());
         assert_eq!(suspects.deaths(delivery(1)), 0);
         let guard = suspects.enter(delivery(2), at(0)).unwrap();
-        let panicked = std::thread::spawn(move || {
+        let panicked = thread::spawn(move || {
             let _at_work = guard;
             std::panic::resume_unwind(Box::new("planted"));
         });
@@ -451,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn a_power_cut_and_a_stop_in_order_are_no_deaths() {
+    fn a_power_cut_a_stop_in_order_and_an_end_by_the_store_are_no_deaths() {
         let (_folder, path) = folder();
         dies_with(&path, BOOT, &[delivery(1)]);
         assert_eq!(
@@ -462,6 +480,9 @@ mod tests {
         let cut_off = suspects.enter(delivery(2), at(0)).unwrap();
         suspects.close();
         drop(cut_off);
+        let suspects = Suspects::open(&path, BOOT, at(0));
+        std::mem::forget(suspects.enter(delivery(2), at(0)).unwrap());
+        suspects.excuse(QUIET);
         assert_eq!(Suspects::open(&path, BOOT, at(0)).deaths(delivery(2)), 0);
     }
 

@@ -5,7 +5,7 @@
 //! that is news. Nothing is ever sent because of it: whatever moved the delivery meanwhile makes the
 //! look stale, and a stale look is dropped.
 
-use lubu_channels::{Fate, Kind as FailureKind, Target, Timestamp, Words};
+use lubu_channels::{Failure, Fate, Kind as FailureKind, Target, Timestamp, Words};
 use tokio::sync::oneshot;
 
 use super::compose::compose;
@@ -32,7 +32,7 @@ pub enum Looked {
     Closed,
     /// The signed bytes are not there to compare with.
     NoDraft,
-    /// The process died with it at work: not its turn yet, or too often.
+    /// The process died with it at work, and it is not its turn yet.
     Suspect,
 }
 
@@ -66,7 +66,7 @@ pub(super) async fn answer(bench: &Bench, ask: Ask) {
     let looking = async {
         let suspects = &bench.shared.suspects;
         if suspects.deaths(work) >= suspects::MOST {
-            return Looked::Suspect;
+            return Looked::At(Look::Failed(Box::new(too_deadly())));
         }
         let Ok(_at_work) = suspects.enter(work, now) else {
             return Looked::Suspect;
@@ -90,6 +90,15 @@ pub(super) async fn answer(bench: &Bench, ask: Ask) {
             let _gone = ask.answer.send(looked);
         }
     }
+}
+
+/// Nobody looks any more, so nobody may go on saying that it is there: it counts as a look that failed.
+fn too_deadly() -> Failure {
+    let words = Words::new(
+        "核对它时程序多次中断，不再自动核对，请到平台上核实",
+        "the process died too often while it was looked at; look on the platform",
+    );
+    Failure::new(FailureKind::Local, Fate::Again { not_before: None }, words)
 }
 
 /// Until when looks that can wait must wait, if their share of a quota is used up.
@@ -116,7 +125,7 @@ pub(super) async fn check(bench: &Bench, hub: &Hub, id: DeliveryId) -> Stored<Ch
             return Ok(plain(What::Moved));
         }
         Some(Looked::Suspect) => {
-            tracing::error!(delivery.id = %id, "delivery {id}: the process died while it was looked at; it is left out");
+            tracing::warn!(delivery.id = %id, "delivery {id}: the process died while it was looked at; it is left to the next pass");
             return Ok(plain(What::Moved));
         }
         None => return Ok(plain(What::Moved)),

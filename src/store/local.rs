@@ -50,7 +50,22 @@ impl Local {
         clock: Arc<dyn Clock>,
         rules: Rules,
     ) -> Result<(Self, Opened), OpenError> {
+        Self::open_ending(folder, clock, rules, Arc::new(|| {}))
+    }
+
+    /// The same; `before` is called when the store must end the process, just before it does.
+    pub fn open_ending(
+        folder: &Path,
+        clock: Arc<dyn Clock>,
+        rules: Rules,
+        before: Arc<dyn Fn() + Send + Sync>,
+    ) -> Result<(Self, Opened), OpenError> {
         let mut options = options(folder, clock);
+        let end = Arc::clone(&options.on_fatal);
+        options.on_fatal = Arc::new(move |why| {
+            before();
+            end(why);
+        });
         let doubting = rules.clone();
         options.clock_suspect = Arc::new(move || doubting.doubt().is_some());
         Self::open_with(&options, rules)

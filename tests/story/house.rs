@@ -14,6 +14,7 @@ use lubu::model::approval::{Approval, OnCorrection};
 use lubu::model::channel::{ChannelRecord, Pause};
 use lubu::model::delivery::{Delivery, PublicState};
 use lubu::model::item::{Item, Revision};
+use lubu::model::limit::Rate;
 use lubu::model::policy::{Policy, Tuning};
 use lubu::model::retry::Backoff;
 use lubu::model::scope::Scope;
@@ -44,6 +45,7 @@ pub struct Wired {
     pub channel: Arc<dyn Channel>,
     pub after: Vec<&'static str>,
     pub on_correction: OnCorrection,
+    pub rate: Option<Rate>,
 }
 
 impl Wired {
@@ -53,6 +55,7 @@ impl Wired {
             channel,
             after: Vec::new(),
             on_correction: OnCorrection::Ask,
+            rate: None,
         }
     }
 }
@@ -530,7 +533,7 @@ async fn open(folder: &Path, time: &Arc<Steered>, wired: &[Wired]) -> Opened {
                 on_correction: one.on_correction,
                 after: one.after.iter().map(|name| numbers[name]).collect(),
                 concurrency: 4,
-                rate: None,
+                rate: one.rate,
             };
             Policy::new(
                 numbers[one.name],

@@ -184,3 +184,53 @@ async fn a_stop_in_order_is_no_death() {
     let work = Work::Delivery(house.id(item, "site"));
     assert_eq!(house.engine.shared.suspects.deaths(work), 0);
 }
+
+#[tokio::test]
+async fn what_dies_in_a_run_for_all_is_counted_though_its_own_step_got_through() {
+    let (channel, world) = Scripted::with_lists();
+    let script = [Does::Works, Does::Hangs];
+    world.lock().expect("unpoisoned").script.extend(script);
+    let mut house = House::new(vec![Wired::new("site", channel)]).await;
+    let (item, revision) = house.submit("进展").await;
+    house.approve(&revision).await.expect("signed");
+    until_called(&house, &world, 1).await;
+    for death in 1..MOST {
+        let before = calls(&world);
+        house = dies_with(house, &world, item).await;
+        let work = Work::Delivery(house.id(item, "site"));
+        assert_eq!(house.engine.shared.suspects.deaths(work), death);
+        house.time.advance(QUIET);
+        until_called(&house, &world, before).await;
+    }
+    let house = house.crash(&world).await;
+    assert!(is_set_aside(&house.delivery(item, "site").await));
+}
+
+#[tokio::test]
+async fn three_panics_in_a_run_for_all_set_it_aside_and_its_lane_lives_on() {
+    let (channel, world) = Scripted::with_lists();
+    let panics = std::iter::repeat_n(Does::Panics, usize::from(MOST));
+    let script = std::iter::once(Does::Works).chain(panics);
+    world.lock().expect("unpoisoned").script.extend(script);
+    let mut house = House::new(vec![Wired::new("site", channel)]).await;
+    let (item, revision) = house.submit("进展").await;
+    house.approve(&revision).await.expect("signed");
+    for panic in 1..=usize::from(MOST) {
+        until_called(&house, &world, panic).await;
+        let open = || async {
+            let delivery = house.delivery(item, "site").await;
+            !matches!(delivery.state, State::Working { .. })
+        };
+        house.once("the panic is noticed", open).await;
+        if panic < usize::from(MOST) {
+            let asleep = || async { house.time.next_wake().is_some() };
+            house.once("its lane waits", asleep).await;
+            house.time.set(house.time.next_wake().expect("waits"));
+        }
+    }
+    let aside = || async { is_set_aside(&house.delivery(item, "site").await) };
+    house.once("it is set aside", aside).await;
+    let (other, revision) = house.submit("另一条").await;
+    house.approve(&revision).await.expect("signed");
+    house.until(other, "site", PublicState::InReview).await;
+}

@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use lubu::config::Verify;
 use lubu::engine::Which;
+use lubu::engine::suspects::{MOST, QUIET, Work};
 use lubu::ids::ItemId;
 use lubu::model::delivery::{Delivery, Event, PublicState};
 use lubu::model::finding::{Kind, Standing, Suspicion, Watch};
@@ -539,4 +540,24 @@ async fn a_healthy_night_writes_its_beginning_and_its_end_and_nothing_about_the_
         assert_eq!(story.patrol().await.counts.well, 4);
     };
     story.watched(&orders, scene).await;
+}
+
+#[tokio::test]
+async fn what_ends_the_process_when_it_is_looked_at_again_is_an_alarm_and_not_left_out_in_silence()
+{
+    let mut story = Story::new(Effect::Idempotent).await;
+    let item = story.publish("看一次死一次").await;
+    let work = Work::Delivery(story.house.id(item, "portal"));
+    for _ in 0..MOST {
+        let now = story.house.time.now() + QUIET;
+        let at_work = story.house.engine.shared.suspects.enter(work, now);
+        std::mem::forget(at_work.expect("its turn"));
+        story.house = story.house.crash(&story.world).await;
+    }
+    for _ in 0..3 {
+        story.house.time.advance(DAY);
+        story.pass().await;
+    }
+    assert_eq!(story.stands(item).await, Some(Kind::Unreachable));
+    assert_eq!(story.world(|world| world.looked), 0, "nobody looks again");
 }

@@ -1,6 +1,7 @@
 //! Withdrawal wins (invariant 11), and corrections go by the channel's means.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use lubu::ids::ItemId;
 use lubu::model::approval::OnCorrection;
@@ -87,7 +88,7 @@ async fn seed_50_a_correction_is_made_in_place_where_the_channel_can() {
             tokio::task::yield_now().await;
         }
     };
-    let after = tokio::time::timeout(std::time::Duration::from_secs(20), waiting)
+    let after = tokio::time::timeout(Duration::from_secs(20), waiting)
         .await
         .expect("corrected");
     assert_eq!(
@@ -206,4 +207,27 @@ async fn a_removal_that_did_not_hold_is_sent_again_until_it_is_seen_gone() {
     house.until(item, "weibo", PublicState::Withdrawn).await;
     let calls = world.lock().expect("unpoisoned").calls.clone();
     assert_eq!(calls, ["send", "remove", "remove", "remove"]);
+}
+
+#[tokio::test]
+async fn it_does_not_wait_behind_posts_that_wait_for_their_pace() {
+    let (channel, world) = Scripted::new(Effect::Idempotent, |_| {});
+    let rate = Some(lubu::model::limit::Rate {
+        count: 1,
+        per: Duration::from_hours(1),
+    });
+    let wired = Wired {
+        rate,
+        ..Wired::new("site", channel)
+    };
+    let mut house = House::new(vec![wired]).await;
+    let (out, revision) = house.submit("已发布").await;
+    house.approve(&revision).await.expect("signed");
+    house.until(out, "site", PublicState::Published).await;
+    let (_, revision) = house.submit("等下一小时").await;
+    house.approve(&revision).await.expect("signed");
+    house.time.advance(Duration::from_secs(1));
+    house.withdraw(out).await;
+    house.until(out, "site", PublicState::Withdrawn).await;
+    assert_eq!(world.lock().expect("unpoisoned").calls, ["send", "remove"]);
 }

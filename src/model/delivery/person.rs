@@ -12,6 +12,14 @@ pub(super) fn retry(d: &mut Delivery, by: String, now: Timestamp, policy: &Polic
     if d.is_restored() {
         return restored::free(d, &by, now, policy);
     }
+    if is_set_aside(d) && matches!(d.wanted, Wanted::Keep { .. }) {
+        let words = Words::new(format!("{by} 要求继续"), format!("{by} let it go on"));
+        decided(d, "retry", Outcome::Person, Some(words), now);
+        if !unknown::look_first(d, now, policy) {
+            wanted::resume(d, now, policy);
+        }
+        return Some(());
+    }
     // Where nothing is wanted there is nothing to try again.
     d.plan(policy)?;
     let at = match &d.state {
@@ -31,10 +39,12 @@ pub(super) fn retry(d: &mut Delivery, by: String, now: Timestamp, policy: &Polic
     d.tries = 0;
     d.since = now;
     if !matches!(d.state, State::Due { .. }) {
-        if unknown::look_first(d, now, policy) {
+        if unknown::look_first(d, now, policy) || look_at_twins(d, now) {
             return Some(());
         }
-        new_round_after_known(d, policy);
+        if !is_set_aside(d) {
+            new_round_after_known(d, policy);
+        }
     }
     d.said_absent = None;
     d.state = State::Due {
@@ -66,6 +76,32 @@ fn new_round_after_known(d: &mut Delivery, policy: &Policy) {
     verified::put_right(d, policy);
     d.round += 1;
     d.repeats = 0;
+}
+
+/// Nothing of it is known to have failed: its round, and so its key, goes on.
+fn is_set_aside(d: &Delivery) -> bool {
+    let State::Held { why, .. } = &d.state else {
+        return false;
+    };
+    matches!(why, Hold::Poison(_))
+}
+
+/// Several were seen, and none of them is known here as ours: whatever is sent would be one more.
+fn look_at_twins(d: &mut Delivery, now: Timestamp) -> bool {
+    let State::Held { why, .. } = &d.state else {
+        return false;
+    };
+    let unknown = matches!(why, Hold::Differs(_)) && d.copy.is_none() && !d.twins().is_empty();
+    if !unknown || d.withdrawing() {
+        return false;
+    }
+    d.state = State::Review {
+        since: now,
+        looks: 0,
+        at: now,
+        why: None,
+    };
+    true
 }
 
 /// What the platform no longer has is neither corrected nor left as it is.

@@ -1,5 +1,6 @@
 //! Every event in every state, and what may never come of it.
 
+mod aside;
 mod verifying;
 
 use std::time::Duration;
@@ -162,6 +163,11 @@ impl Desk {
 
     fn key(&self) -> String {
         self.d.key(self.d.job.as_ref().expect("a job"))
+    }
+
+    fn next_key(&self) -> String {
+        let plan = self.d.plan(&self.policy).expect("there is something to do");
+        self.d.key(&plan)
     }
 
     fn state(&self) -> PublicState {
@@ -917,7 +923,11 @@ fn a_channel_no_longer_configured_leaves_an_owner_and_no_due_time() {
 fn every_event_is_legal_or_refused_in_every_state() {
     type Make = fn() -> Desk;
     let states: [(&str, Make, &str); 10] = [
-        ("due", in_place, "waits intent finished postponed person"),
+        (
+            "due",
+            in_place,
+            "waits intent finished postponed person set_aside",
+        ),
         (
             "working",
             || one(|desk| desk.send(Effect::Public)),
@@ -926,12 +936,12 @@ fn every_event_is_legal_or_refused_in_every_state() {
         (
             "unknown",
             || one(|desk| desk.send(Effect::Public).unsure()),
-            "looked look_failed said_live said_absent",
+            "looked look_failed set_aside said_live said_absent",
         ),
         (
             "review",
             || one(|desk| desk.send(Effect::Public).sent().must(Event::Finished)),
-            "looked look_failed said_live said_absent",
+            "looked look_failed set_aside said_live said_absent",
         ),
         (
             "held",
@@ -976,7 +986,7 @@ fn every_event_is_legal_or_refused_in_every_state() {
                     desk.must(Event::Person { todo, look_at })
                 })
             },
-            "looked look_failed said_live said_absent",
+            "looked look_failed set_aside said_live said_absent",
         ),
     ];
     for (name, make, legal) in states {
@@ -1044,6 +1054,7 @@ fn every_event(desk: &Desk) -> Vec<Event> {
             failure: failure(Fate::Unsure),
         },
         Event::Retry { by: by() },
+        Event::SetAside { words: words() },
         Event::SaidLive {
             by: by(),
             url: None,
@@ -1079,7 +1090,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         4 => (0_u8..14).prop_map(Move::Looks),
         1 => (0_u8..4).prop_map(Move::Verified),
         2 => (0_u8..6).prop_map(Move::Wanted),
-        2 => (0_u8..3).prop_map(Move::Person),
+        2 => (0_u8..4).prop_map(Move::Person),
         2 => (0_u8..5).prop_map(Move::Waits),
         3 => (1_u32..2000).prop_map(Move::Time),
     ];
@@ -1164,7 +1175,8 @@ fn event(desk: &Desk, one: &Move, number: &mut u32) -> Option<Event> {
                 by: person("张"),
                 url: None,
             },
-            _ => Event::SaidAbsent { by: person("张") },
+            2 => Event::SaidAbsent { by: person("张") },
+            _ => Event::SetAside { words: words() },
         },
         Move::Waits(kind) => match kind {
             0 => Event::Released,

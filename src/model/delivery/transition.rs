@@ -350,15 +350,18 @@ fn by_hand(d: &mut Delivery, todo: Words, look_at: Timestamp, policy: &Policy) -
 }
 
 /// Nothing goes on by itself, not even a look. What may have been applied stays in doubt: whoever lets it go on sends it
-/// back to be looked for.
+/// back to be looked for. What is held for a restore stays held for that: it may have been sent since.
 fn set_aside(d: &mut Delivery, words: Words, now: Timestamp) -> Legal {
     d.next_at()?;
     restored::keep_in_doubt(d);
-    d.since = now;
-    d.state = State::Held {
-        why: Hold::Poison(words),
-        at: None,
+    let why = if d.is_restored() {
+        decided(d, "set_aside", Outcome::CannotTell, Some(words), now);
+        Hold::Restored
+    } else {
+        d.since = now;
+        Hold::Poison(words)
     };
+    d.state = State::Held { why, at: None };
     Some(())
 }
 

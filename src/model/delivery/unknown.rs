@@ -314,6 +314,11 @@ impl Delivery {
             State::Unknown(unknown) if doubles(&unknown.step) => Some(unknown.ended),
             // Who says so may have looked before it was sent.
             State::Review { since, .. } if publishes => Some(*since),
+            // It may have been sent just before it was set aside.
+            State::Held {
+                why: Hold::Poison(_),
+                ..
+            } if publishes => Some(self.since),
             _ => None,
         };
         let doubt = self.doubt.as_ref().filter(|doubt| doubt.may_double());

@@ -4,7 +4,7 @@
 //! person, as it would have after the first look. How many looks it takes to believe that is decided
 //! in `model::finding`.
 
-use lubu_channels::{Goal, Kind, Sighting, Timestamp, UpdateBy, Words};
+use lubu_channels::{Goal, Kind, Match, Sighting, Timestamp, UpdateBy, Verdict, Words};
 
 use super::log::decided;
 use super::transition::Legal;
@@ -50,7 +50,13 @@ pub(super) fn verified(
     let said = (moves != Moves::Well).then(|| words.clone());
     decided(d, "look", outcome, said, now);
     match (moves, seen) {
-        (Moves::Well, Some(seen)) => seen::live(d, &seen, now, policy),
+        (Moves::Well, Some(seen)) => {
+            let stays = older(d).filter(|_| seen.verdict != Verdict::Live(Match::Same));
+            seen::live(d, &seen, now, policy);
+            if let (Some(revision), Some(copy)) = (stays, &mut d.copy) {
+                copy.revision = revision;
+            }
+        }
         (Moves::Well, None) => return None,
         (Moves::Changed, seen) => {
             if let Some(seen) = seen {
@@ -63,13 +69,20 @@ pub(super) fn verified(
             seen::failed(d, Kind::Gone, words);
         }
         (Moves::Duplicate, seen) => {
-            if let Some(lubu_channels::Verdict::Several(ids)) = seen.map(|seen| seen.verdict) {
+            if let Some(Verdict::Several(ids)) = seen.map(|seen| seen.verdict) {
                 keep_twins(d, &ids);
             }
             differs(d, words);
         }
     }
     Some(())
+}
+
+/// The revision of an older copy that stays as it is.
+fn older(d: &Delivery) -> Option<u32> {
+    let copy = d.copy.as_ref().map(|copy| copy.revision);
+    let kept = matches!(d.wanted, Wanted::Keep { .. });
+    copy.filter(|revision| kept && Some(*revision) < d.sent())
 }
 
 fn differs(d: &mut Delivery, words: Words) {

@@ -402,3 +402,24 @@ fn while_anything_is_under_way_no_look_of_this_kind_is_taken() {
     };
     assert!(guard.desk.does(late).is_err(), "a correction wins");
 }
+
+#[test]
+fn an_older_copy_that_stays_is_not_taken_for_the_newer_one_by_a_later_look() {
+    for seen in [Match::Earlier, Match::Unread] {
+        let mut guard = site();
+        guard.does(Event::Approved(wanted(2)));
+        guard.desk.send(Effect::Idempotent).unsure();
+        guard.does(Event::Kept { why: words() });
+        let settle = guard.desk.policy.settle;
+        guard.desk.after(settle).saw(Verdict::Live(Match::Earlier));
+        let shows = |guard: &Guard| guard.desk.d.copy.as_ref().map(|copy| copy.revision);
+        assert_eq!(
+            (guard.state(), shows(&guard)),
+            (PublicState::Published, Some(1))
+        );
+        guard.nights(1).fails();
+        guard.nights(1).saw(Verdict::Live(seen));
+        assert_eq!(shows(&guard), Some(1), "{seen:?}");
+        assert_eq!(guard.nights(1).saw(Verdict::Live(Match::Earlier)), None);
+    }
+}

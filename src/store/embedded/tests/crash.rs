@@ -338,3 +338,45 @@ proptest! {
         }
     }
 }
+
+/// sled takes what was deferred by several batches, and the head with the last of them.
+#[test]
+fn a_kill_between_two_batches_of_sled_loses_nothing_and_brings_nothing_back() {
+    use super::super::state::{State, folder};
+    use super::kit::{Bench, put};
+    let bench = Bench::new();
+    let (store, _) = bench.open();
+    for n in 0..600 {
+        store.act_blocking(put(&format!("k{n:04}"), "old")).unwrap();
+    }
+    store.close_blocking();
+    let (sled, kept) = (folder(bench.folder()), bench.folder().join("kept"));
+    let checkpoint = fs::read(bench.folder().join("checkpoint")).unwrap();
+    copy_folder(&sled, &kept).unwrap();
+    let (store, _) = bench.open();
+    for n in 0..600 {
+        let key = format!("k{n:04}");
+        let act = match n % 3 {
+            0 => put(&key, "new"),
+            1 => Act::Remove(key),
+            _ => put(&format!("n{n:04}"), "new"),
+        };
+        store.act_blocking(act).unwrap();
+    }
+    let expected = all(&store);
+    store.close_blocking();
+    // The first batch is in sled, under the old head.
+    fs::remove_dir_all(&sled).unwrap();
+    fs::rename(&kept, &sled).unwrap();
+    fs::write(bench.folder().join("checkpoint"), checkpoint).unwrap();
+    let options = &bench.options;
+    let state = State::open(bench.folder(), options.cache_bytes, &options.disk).unwrap();
+    let first = expected.iter().take(256);
+    let first = first.map(|(key, value)| (key.clone().into_bytes(), value.clone()));
+    state.fill(first.collect()).unwrap();
+    state.flush().unwrap();
+    drop(state);
+    let (store, opened) = bench.open();
+    assert_eq!((opened.rebuilt, opened.replayed), (None, 600));
+    assert_eq!(all(&store), expected);
+}

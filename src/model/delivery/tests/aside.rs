@@ -1,0 +1,82 @@
+//! What was set aside because it ended the process, and how a person lets it go on.
+
+use super::*;
+
+fn aside(desk: &mut Desk) -> &mut Desk {
+    desk.must(Event::SetAside { words: words() });
+    assert_eq!((desk.state(), desk.d.next_at()), (PublicState::Held, None));
+    desk
+}
+
+#[test]
+fn a_retry_of_what_was_sent_and_set_aside_is_no_new_round() {
+    let mut desk = social(false);
+    desk.send(Effect::Public).sent().must(Event::Finished);
+    let key = desk.key();
+    aside(&mut desk).must(Event::Retry { by: person("李") });
+    assert_eq!(desk.next_key(), key, "nothing is known to have failed");
+}
+
+#[test]
+fn nobody_can_say_that_what_was_set_aside_just_after_it_was_sent_is_not_there() {
+    let mut desk = social(false);
+    desk.send(Effect::Public).sent().must(Event::Finished);
+    aside(&mut desk);
+    let settled = desk.now + desk.policy.settle;
+    assert_eq!(desk.d.may_arrive_until(&desk.policy), Some(settled));
+}
+
+#[test]
+fn what_was_unknown_when_it_was_set_aside_is_looked_for_first() {
+    for effect in [KEYED, Effect::Public] {
+        let mut desk = social(false);
+        desk.send(effect).unsure();
+        aside(&mut desk).must(Event::Retry { by: person("李") });
+        assert_eq!(desk.state(), PublicState::Unconfirmed);
+    }
+}
+
+#[test]
+fn what_is_held_for_a_restore_is_still_held_for_it_when_it_is_set_aside() {
+    let mut desk = social(false);
+    desk.must(Event::Restored);
+    absent_by(&mut desk, Evidence::Status);
+    aside(&mut desk);
+    assert!(
+        desk.d.is_restored(),
+        "it may have been sent since the backup"
+    );
+    assert_eq!(last_look(&desk), Outcome::CannotTell);
+    desk.must(Event::Freed { by: person("李") });
+    assert!(matches!(desk.d.state, State::Due { .. }));
+}
+
+#[test]
+fn two_copies_of_which_this_store_knows_nothing_are_never_added_to() {
+    for update in [UpdateBy::InPlace, UpdateBy::None] {
+        let mut desk = Desk::new(policy(update, true));
+        desk.must(Event::Restored);
+        desk.saw(Verdict::Several(vec!["1".into(), "2".into()]));
+        assert_eq!(desk.state(), PublicState::Held);
+        desk.must(Event::Retry { by: person("李") });
+        assert!(
+            !matches!(desk.d.state, State::Due { .. }),
+            "a send would make a third: {:?}",
+            desk.d.state
+        );
+        desk.saw(Verdict::Live(Match::Same));
+        assert_eq!(desk.state(), PublicState::Published);
+    }
+}
+
+#[test]
+fn a_kept_copy_that_was_set_aside_is_looked_at_once_a_person_lets_it_go_on() {
+    let mut desk = in_place();
+    desk.live().must(Event::Approved(wanted(2)));
+    desk.send(Effect::Idempotent).unsure();
+    desk.must(Event::Kept { why: words() });
+    aside(&mut desk).must(Event::Retry { by: person("李") });
+    assert_eq!(desk.state(), PublicState::InReview, "{:?}", desk.d.state);
+    desk.saw(Verdict::Live(Match::Same));
+    assert_eq!(desk.state(), PublicState::Published);
+}

@@ -195,6 +195,9 @@ struct Beside {
 impl Beside {
     /// Where there is no room, only what nobody has asked for in a long time makes some.
     fn put(&mut self, hash: String, bytes: Vec<u8>, now: u64, most: usize) {
+        if self.by_hash.contains_key(&hash) {
+            return;
+        }
         while self.weight + bytes.len() > most {
             let Some(oldest) = self.order.pop_front() else {
                 return;

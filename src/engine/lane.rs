@@ -227,10 +227,11 @@ impl Lane {
             (true, true) => Door::Look,
             (true, false) => Door::Send,
         };
-        // What is being withdrawn does not wait behind what waits for the pace.
+        // What is being withdrawn goes first, and does not wait behind what waits for the pace.
         let mut passes = may;
         while self.running.len() < self.bench.policy.concurrency && self.bursting.is_none() {
-            let Some((_, id)) = self.queue.first(passes).filter(|(at, _)| *at <= now) else {
+            let due = |door| self.queue.first(door).filter(|(at, _)| *at <= now);
+            let Some((_, id)) = due(Door::Withdrawal).or_else(|| due(passes)) else {
                 break;
             };
             let entered = self.bench.shared.suspects.enter(Work::Delivery(id), now);

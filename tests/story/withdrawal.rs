@@ -231,3 +231,29 @@ async fn it_does_not_wait_behind_posts_that_wait_for_their_pace() {
     house.until(out, "site", PublicState::Withdrawn).await;
     assert_eq!(world.lock().expect("unpoisoned").calls, ["send", "remove"]);
 }
+
+#[tokio::test]
+async fn it_goes_before_older_posts_where_a_channel_has_one_place_left() {
+    let (channel, world) = Scripted::new(Effect::Idempotent, |_| {});
+    let mut house = House::new(vec![Wired::new("site", channel)]).await;
+    let (out, revision) = house.submit("已发布").await;
+    house.approve(&revision).await.expect("signed");
+    house.until(out, "site", PublicState::Published).await;
+    // Of the lane's four places three stay taken.
+    let script = [Does::Hangs, Does::Hangs, Does::Hangs, Does::Waits];
+    world.lock().expect("unpoisoned").script.extend(script);
+    for at in 0..4 {
+        let (_, revision) = house.submit(&format!("在发 {at}")).await;
+        house.approve(&revision).await.expect("signed");
+        let begun = || async { world.lock().expect("unpoisoned").calls.len() == at + 2 };
+        house.once("it is being sent", begun).await;
+    }
+    let (older, revision) = house.submit("在等").await;
+    house.approve(&revision).await.expect("signed");
+    house.time.advance(Duration::from_secs(1));
+    house.withdraw(out).await;
+    world.lock().expect("unpoisoned").gate.cancel();
+    house.until(older, "site", PublicState::Published).await;
+    let calls = world.lock().expect("unpoisoned").calls.clone();
+    assert_eq!(calls[5..], ["remove", "send"]);
+}

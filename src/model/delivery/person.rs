@@ -87,7 +87,7 @@ fn is_set_aside(d: &Delivery) -> bool {
 }
 
 /// Several were seen, and none of them is known here as ours: whatever is sent would be one more.
-fn look_at_twins(d: &mut Delivery, now: Timestamp) -> bool {
+pub(super) fn look_at_twins(d: &mut Delivery, now: Timestamp) -> bool {
     let State::Held { why, .. } = &d.state else {
         return false;
     };

@@ -28,7 +28,7 @@ pub(super) fn approved(d: &mut Delivery, wanted: WantedRevision, now: Timestamp,
     }
     // An outcome is awaited first; `settle` takes over then.
     let awaited = matches!(d.state, State::Working { .. } | State::Unknown(_)) || d.is_restored();
-    if !awaited && !unknown::look_first(d, now, policy) {
+    if !awaited && !unknown::look_first(d, now, policy) && !person::look_at_twins(d, now) {
         person::start_anew_if_gone(d);
         fresh_round(d);
         resume(d, now, policy);

@@ -80,3 +80,18 @@ fn a_kept_copy_that_was_set_aside_is_looked_at_once_a_person_lets_it_go_on() {
     desk.saw(Verdict::Live(Match::Same));
     assert_eq!(desk.state(), PublicState::Published);
 }
+
+#[test]
+fn a_correction_adds_no_third_copy_to_two_of_which_this_store_knows_nothing() {
+    for update in [UpdateBy::InPlace, UpdateBy::None] {
+        let mut desk = Desk::new(policy(update, true));
+        desk.must(Event::Restored);
+        desk.saw(Verdict::Several(vec!["1".into(), "2".into()]));
+        desk.must(Event::Approved(wanted(2)));
+        assert!(
+            !matches!(desk.d.state, State::Due { .. }),
+            "a send would make a third: {:?}",
+            desk.d.state
+        );
+    }
+}

@@ -54,6 +54,13 @@ pub(super) fn after_look(
 fn after_publish(d: &mut Delivery, seen: &Seen, now: Timestamp, policy: &Policy) {
     match &seen.verdict {
         Verdict::Live(Match::Same | Match::Unread) => live(d, seen, now, policy),
+        Verdict::Live(Match::Earlier) if older_unknown(d) => {
+            d.shown = true;
+            d.state = State::Held {
+                why: Hold::Differs(which_stands()),
+                at: None,
+            };
+        }
         // The old copy shall stay, and the newer one did not come to replace it.
         Verdict::Live(Match::Earlier) if keeps_older(d, seen, now) => d.state = State::Live,
         Verdict::Live(Match::Earlier) => wait_or_ask(d, older(), now, policy),
@@ -95,6 +102,27 @@ fn older() -> Words {
     Words::new(
         "平台上看到的还是旧稿",
         "the platform still shows the older text",
+    )
+}
+
+/// An older text shall stay, and of those it may be more than one was tried whose outcome nobody learnt.
+fn older_unknown(d: &Delivery) -> bool {
+    let sent = d.sent();
+    let since = d.log.iter().rev();
+    let mut since = since.take_while(|one| one.outcome != Outcome::Done);
+    let keeps = matches!(d.wanted, Wanted::Keep { .. });
+    let may = |one: &Attempt| {
+        // A step that only repeats itself is tried again without its outcome being known.
+        let unknown = matches!(one.outcome, Outcome::Unsure | Outcome::Open);
+        unknown || one.outcome == Outcome::Again
+    };
+    keeps && since.any(|one| may(one) && Some(one.revision) < sent)
+}
+
+fn which_stands() -> Words {
+    Words::new(
+        "平台上是较早的一版，但此前几次更正结果不明，分不清是哪一版，请核实",
+        "an older text stands there; several corrections had an unknown outcome, so which one is for a person to say",
     )
 }
 

@@ -95,3 +95,23 @@ fn a_correction_adds_no_third_copy_to_two_of_which_this_store_knows_nothing() {
         );
     }
 }
+
+#[test]
+fn which_of_two_older_texts_stands_is_for_a_person_to_say() {
+    let mut desk = Desk::new(policy(UpdateBy::InPlace, true));
+    desk.live();
+    for number in [2, 3] {
+        desk.must(Event::Approved(wanted(number)));
+        let due = desk.d.next_at().expect("due");
+        desk.now = desk.now.max(due);
+        desk.send(Effect::Idempotent).unsure();
+    }
+    desk.must(Event::Kept { why: words() });
+    while desk.state() != PublicState::Held {
+        assert_ne!(desk.state(), PublicState::Published, "as which revision?");
+        let at = desk.d.next_at().expect("a look");
+        desk.now = desk.now.max(at);
+        desk.saw(Verdict::Live(Match::Earlier));
+    }
+    assert!(desk.d.next_at().is_none(), "a person owns it");
+}

@@ -4,7 +4,7 @@
 //! still look. So what waits behind such a door is not in the way of what may pass it: with ten thousand posts
 //! waiting, each message would else be a walk over all of them.
 //!
-//! Only the first thousand are kept whole. The others are known by name and time, and are read from the store
+//! Only the first hundred or so are kept whole. The others are known by name and time, and are read from the store
 //! when their turn comes.
 
 use std::collections::{BTreeSet, HashMap};
@@ -14,8 +14,8 @@ use lubu_channels::Timestamp;
 use crate::ids::DeliveryId;
 use crate::model::delivery::{Delivery, State};
 
-/// Deliveries that are kept whole: some megabytes a lane at the most.
-const WHOLE: usize = 1_024;
+/// Deliveries that are kept whole: some hundred kilobytes a lane at the most.
+const WHOLE: usize = 128;
 
 /// What may stop it, the least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn beyond_the_first_thousand_only_names_are_kept_and_none_is_lost() {
+    fn beyond_the_first_only_names_are_kept_and_none_is_lost() {
         let mut queue = Queue::default();
         for item in 0..3_000 {
             queue.put(due(item, i64::from(item), kept()), None);

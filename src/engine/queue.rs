@@ -4,7 +4,7 @@
 //! still look. So what waits behind such a door is not in the way of what may pass it: with ten thousand posts
 //! waiting, each message would else be a walk over all of them.
 //!
-//! Only the first hundred or so are kept whole. The others are known by name and time, and are read from the store
+//! Only the first two thousand are kept whole. The others are known by name and time, and are read from the store
 //! when their turn comes.
 
 use std::collections::{BTreeSet, HashMap};
@@ -14,8 +14,8 @@ use lubu_channels::Timestamp;
 use crate::ids::DeliveryId;
 use crate::model::delivery::{Delivery, State};
 
-/// Deliveries that are kept whole: some hundred kilobytes a lane at the most.
-const WHOLE: usize = 128;
+/// Deliveries that are kept whole: some megabytes a lane at the most.
+const WHOLE: usize = 2_048;
 
 /// What may stop it, the least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

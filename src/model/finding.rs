@@ -16,6 +16,7 @@ use lubu_channels::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::delivery::words::{self, delta};
 use super::delivery::{Delivery, Hold, State, Wanted};
 use super::policy::Policy;
 use crate::ids::DeliveryId;
@@ -259,16 +260,17 @@ pub fn judge(
         Verdict::Live(Match::Unread) => bench.well(seen, Text::Unread),
         Verdict::Live(Match::Earlier) if keeps_older(delivery) => bench.well(seen, Text::Read),
         Verdict::Live(Match::Earlier | Match::Differs) => {
-            bench.found(Kind::Changed, changed(), Vec::new())
+            bench.found(Kind::Changed, words::differs(), Vec::new())
         }
         Verdict::Reviewing => bench.suspect(Suspicion::Hidden, Kind::Changed, hidden()),
         Verdict::Refused(why) => bench.found(Kind::Removed, why.clone(), Vec::new()),
-        Verdict::Removed(RemovedBy::Owner) => bench.found(Kind::Removed, deleted(), Vec::new()),
-        Verdict::Removed(RemovedBy::Platform) => bench.found(Kind::Removed, banned(), Vec::new()),
+        Verdict::Removed(by @ (RemovedBy::Owner | RemovedBy::Platform)) => {
+            bench.found(Kind::Removed, words::removed(*by), Vec::new())
+        }
         Verdict::Removed(RemovedBy::Unknown) | Verdict::Absent | Verdict::Notice => {
             bench.suspect(Suspicion::Gone, Kind::Removed, gone())
         }
-        Verdict::Several(ids) => bench.found(Kind::Duplicate, several(ids), ids.clone()),
+        Verdict::Several(ids) => bench.found(Kind::Duplicate, words::several(ids), ids.clone()),
         Verdict::CannotTell(why) => bench.cannot_tell(why),
     }
 }
@@ -282,7 +284,7 @@ fn says_nothing(failure: &Failure) -> bool {
 fn keeps_older(delivery: &Delivery) -> bool {
     let kept = matches!(delivery.wanted, Wanted::Keep { .. });
     let older = delivery.copy.as_ref().map(|copy| copy.revision) < delivery.sent();
-    kept && delivery.copy.is_some() && older
+    kept && delivery.copy.is_some() && older && !delivery.is_text_unknown()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -446,30 +448,11 @@ impl Bench<'_> {
     }
 }
 
-fn delta(wait: Duration) -> chrono::TimeDelta {
-    chrono::TimeDelta::from_std(wait).unwrap_or(chrono::TimeDelta::MAX)
-}
-
-fn changed() -> Words {
-    Words::new(
-        "平台上的内容与签发的不一致，请核实",
-        "what the platform shows is not what was signed; please check",
-    )
-}
-
 fn hidden() -> Words {
     Words::new(
         "平台把它隐藏了或收回审核，读者现在看不到",
         "the platform hides it or has taken it back into review; readers do not see it",
     )
-}
-
-fn deleted() -> Words {
-    Words::new("已在平台上被删除", "it was deleted on the platform")
-}
-
-fn banned() -> Words {
-    Words::new("已被平台下架", "the platform took it down")
 }
 
 fn gone() -> Words {
@@ -484,12 +467,5 @@ fn beside_twins(words: &Words, ids: &[String]) -> Words {
     Words::new(
         format!("{}；另一条可能还在（{ids}），重发前请核实", words.zh),
         format!("{}; another copy may still be there ({ids})", words.en),
-    )
-}
-
-fn several(ids: &[String]) -> Words {
-    Words::new(
-        format!("平台上有 {} 条相同内容：{}", ids.len(), ids.join("、")),
-        format!("{} public copies: {}", ids.len(), ids.join(", ")),
     )
 }

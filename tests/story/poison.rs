@@ -148,16 +148,10 @@ async fn it_can_be_withdrawn() {
     house.until(item, "site", PublicState::Withdrawn).await;
 }
 
-#[tokio::test]
-async fn three_panics_in_a_row_set_it_aside_and_its_lane_lives_on() {
-    let (channel, world) = Scripted::new(Effect::Idempotent, |_| {});
-    let panics = std::iter::repeat_n(Does::Panics, usize::from(MOST));
-    world.lock().expect("unpoisoned").script.extend(panics);
-    let mut house = House::new(vec![Wired::new("site", channel)]).await;
-    let (item, revision) = house.submit("进展").await;
-    house.approve(&revision).await.expect("signed");
+/// `MOST` panics, after so many calls that went well.
+async fn panics_until_set_aside(house: &House, world: &Mutex<World>, item: ItemId, well: usize) {
     for panic in 0..usize::from(MOST) {
-        until_called(&house, &world, panic).await;
+        until_called(house, world, well + panic).await;
         let open = || async {
             let delivery = house.delivery(item, "site").await;
             !matches!(delivery.state, State::Working { .. })
@@ -171,6 +165,17 @@ async fn three_panics_in_a_row_set_it_aside_and_its_lane_lives_on() {
     }
     let aside = || async { is_set_aside(&house.delivery(item, "site").await) };
     house.once("it is set aside", aside).await;
+}
+
+#[tokio::test]
+async fn three_panics_in_a_row_set_it_aside_and_its_lane_lives_on() {
+    let (channel, world) = Scripted::new(Effect::Idempotent, |_| {});
+    let panics = std::iter::repeat_n(Does::Panics, usize::from(MOST));
+    world.lock().expect("unpoisoned").script.extend(panics);
+    let mut house = House::new(vec![Wired::new("site", channel)]).await;
+    let (item, revision) = house.submit("进展").await;
+    house.approve(&revision).await.expect("signed");
+    panics_until_set_aside(&house, &world, item, 0).await;
     let (other, revision) = house.submit("另一条").await;
     house.approve(&revision).await.expect("signed");
     house.until(other, "site", PublicState::Published).await;
@@ -215,21 +220,7 @@ async fn three_panics_in_a_run_for_all_set_it_aside_and_its_lane_lives_on() {
     let mut house = House::new(vec![Wired::new("site", channel)]).await;
     let (item, revision) = house.submit("进展").await;
     house.approve(&revision).await.expect("signed");
-    for panic in 1..=usize::from(MOST) {
-        until_called(&house, &world, panic).await;
-        let open = || async {
-            let delivery = house.delivery(item, "site").await;
-            !matches!(delivery.state, State::Working { .. })
-        };
-        house.once("the panic is noticed", open).await;
-        if panic < usize::from(MOST) {
-            let asleep = || async { house.time.next_wake().is_some() };
-            house.once("its lane waits", asleep).await;
-            house.time.set(house.time.next_wake().expect("waits"));
-        }
-    }
-    let aside = || async { is_set_aside(&house.delivery(item, "site").await) };
-    house.once("it is set aside", aside).await;
+    panics_until_set_aside(&house, &world, item, 1).await;
     let (other, revision) = house.submit("另一条").await;
     house.approve(&revision).await.expect("signed");
     house.until(other, "site", PublicState::InReview).await;

@@ -72,3 +72,22 @@ pub(super) fn push(d: &mut Delivery, attempt: Attempt) {
     }
     d.log.push(attempt);
 }
+
+impl Delivery {
+    /// Runs whose outcome nobody learnt, and after which no other of the same step is known to have
+    /// been applied. One that was given up before it left counts too: the log does not tell it apart.
+    pub(super) fn unheard(&self) -> impl Iterator<Item = &Attempt> {
+        let mut done = Vec::new();
+        self.log.iter().rev().filter(move |one| {
+            if one.outcome == Outcome::Done {
+                done.push(one.step.as_str());
+            }
+            // A step that only repeats itself is tried again without its outcome being known.
+            let unknown = matches!(
+                one.outcome,
+                Outcome::Unsure | Outcome::Open | Outcome::Again
+            );
+            unknown && !done.contains(&one.step.as_str())
+        })
+    }
+}

@@ -17,6 +17,7 @@ mod unknown;
 mod verified;
 mod view;
 mod wanted;
+pub(super) mod words;
 
 #[cfg(test)]
 mod reference;

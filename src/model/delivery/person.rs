@@ -144,7 +144,11 @@ pub(super) fn said_live(
     decided(d, "confirm", Outcome::Person, Some(words.clone()), now);
     d.doubt = None;
     d.said_absent = None;
+    let older = verified::older(d).filter(|_| d.is_text_unknown());
     seen::set_live(d, None, url, Evidence::Person, now, policy);
+    if let (Some(revision), Some(copy)) = (older, &mut d.copy) {
+        copy.revision = revision;
+    }
     if goal == Goal::Withdraw {
         // It was to go and is still there: the withdrawal goes on.
         let told = Told {
@@ -166,6 +170,9 @@ pub(super) fn said_live(
 /// Not there is what was sent. Where it was to replace a text in place, and is in doubt or was not
 /// applied, the old one may still stand.
 fn older_stands(d: &Delivery, policy: &Policy) -> bool {
+    if plan_saw_nothing(d) {
+        return false;
+    }
     let doubted = d.doubt.as_ref().is_some_and(Doubt::is_open);
     let older = match &d.copy {
         Some(copy) => Some(copy.revision) < d.sent(),
@@ -174,16 +181,26 @@ fn older_stands(d: &Delivery, policy: &Policy) -> bool {
     policy.update == UpdateBy::InPlace && (doubted || older)
 }
 
+/// The look plan is over, and its last look found nothing: neither what was sent nor anything older.
+fn plan_saw_nothing(d: &Delivery) -> bool {
+    let over = matches!(
+        &d.state,
+        State::Held {
+            why: Hold::Unseen(_),
+            ..
+        }
+    );
+    let last = d.log.iter().rev().find(|one| one.step == "look");
+    over && last.is_some_and(|look| look.outcome == Outcome::Absent)
+}
+
 /// The doubt is about an older text, of which the word says nothing: that one may stand there.
 fn older_in_doubt(d: &Delivery) -> bool {
     let Some(doubt) = d.doubt.as_ref().filter(|doubt| doubt.may_show()) else {
         return false;
     };
-    let unheard = |one: &&Attempt| {
-        one.step == doubt.step.name && matches!(one.outcome, Outcome::Unsure | Outcome::Again)
-    };
-    let run = d.log.iter().rev().find(unheard);
-    run.is_some_and(|run| Some(run.revision) < d.sent())
+    let older = |run: &Attempt| run.step == doubt.step.name && Some(run.revision) < d.sent();
+    d.unheard().any(older)
 }
 
 fn forget_copy(d: &mut Delivery, stands: bool) {
@@ -194,6 +211,7 @@ fn forget_copy(d: &mut Delivery, stands: bool) {
 }
 
 pub(super) fn said_absent(d: &mut Delivery, by: String, now: Timestamp, policy: &Policy) -> Legal {
+    d.forget_echo(now, policy);
     let goal = spoken_of(d)?;
     if matches!(d.state, State::Failed { .. }) {
         return verified::leave_gone(d, &by, now);

@@ -8,7 +8,7 @@ use lubu_channels::{Evidence, Goal, Seen, Sighting, Timestamp, Verdict, Words};
 
 use super::log::decided;
 use super::transition::Legal;
-use super::unknown::delta;
+use super::words::delta;
 use super::{Delivery, Doubt, Hold, State, Wanted, unknown, wanted};
 use crate::model::attempt::{Attempt, Outcome};
 use crate::model::policy::Policy;
@@ -49,7 +49,10 @@ impl Delivery {
     /// Since when a run of which this store knows nothing may have published it. None where it is known what to look for,
     /// or where nothing is held for that.
     pub fn unrecorded_since(&self) -> Option<Timestamp> {
-        let doubted = self.doubt.as_ref().is_some_and(|doubt| !doubt.absent);
+        // Of what may only have been staged no post can be told.
+        let published = |doubt: &Doubt| doubt.step.shows || doubt.may_double();
+        let doubted = self.doubt.as_ref();
+        let doubted = doubted.is_some_and(|doubt| !doubt.absent && published(doubt));
         let known = self.shown || self.copy.is_some() || doubted;
         // Nothing can have left before the item came in.
         let since = Timestamp::from_timestamp_millis(self.id.item.made_ms());

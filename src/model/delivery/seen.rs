@@ -10,7 +10,7 @@ use lubu_channels::{
 
 use super::log::decided;
 use super::transition::back_off;
-use super::{Delivery, Hold, State, Unknown, Wanted, verified, wanted};
+use super::{Delivery, Hold, State, Unknown, Wanted, verified, wanted, words};
 use crate::model::attempt::{Attempt, Outcome, Told};
 use crate::model::policy::Policy;
 
@@ -54,7 +54,7 @@ pub(super) fn after_look(
 fn after_publish(d: &mut Delivery, seen: &Seen, now: Timestamp, policy: &Policy) {
     match &seen.verdict {
         Verdict::Live(Match::Same | Match::Unread) => live(d, seen, now, policy),
-        Verdict::Live(Match::Earlier) if older_unknown(d) => {
+        Verdict::Live(Match::Earlier) if d.is_text_unknown() => {
             d.shown = true;
             d.state = State::Held {
                 why: Hold::Differs(which_stands()),
@@ -68,7 +68,7 @@ fn after_publish(d: &mut Delivery, seen: &Seen, now: Timestamp, policy: &Policy)
         Verdict::Live(Match::Differs) => {
             set_copy(d, seen, now);
             d.state = State::Held {
-                why: Hold::Differs(differs()),
+                why: Hold::Differs(words::differs()),
                 at: None,
             };
         }
@@ -77,12 +77,8 @@ fn after_publish(d: &mut Delivery, seen: &Seen, now: Timestamp, policy: &Policy)
         Verdict::Several(ids) => {
             d.shown = true;
             verified::keep_twins(d, ids);
-            let words = Words::new(
-                format!("平台上有 {} 条相同内容：{}", ids.len(), ids.join("、")),
-                format!("{} public copies: {}", ids.len(), ids.join(", ")),
-            );
             d.state = State::Held {
-                why: Hold::Differs(words),
+                why: Hold::Differs(words::several(ids)),
                 at: None,
             };
         }
@@ -105,18 +101,14 @@ fn older() -> Words {
     )
 }
 
-/// An older text shall stay, and of those it may be more than one was tried whose outcome nobody learnt.
-fn older_unknown(d: &Delivery) -> bool {
-    let sent = d.sent();
-    let since = d.log.iter().rev();
-    let mut since = since.take_while(|one| one.outcome != Outcome::Done);
-    let keeps = matches!(d.wanted, Wanted::Keep { .. });
-    let may = |one: &Attempt| {
-        // A step that only repeats itself is tried again without its outcome being known.
-        let unknown = matches!(one.outcome, Outcome::Unsure | Outcome::Open);
-        unknown || one.outcome == Outcome::Again
-    };
-    keeps && since.any(|one| may(one) && Some(one.revision) < sent)
+impl Delivery {
+    /// An older text shall stay, and between it and the last one another was sent whose outcome nobody
+    /// learnt: seen is only that the last one did not come.
+    pub fn is_text_unknown(&self) -> bool {
+        let sent = self.sent();
+        let keeps = matches!(self.wanted, Wanted::Keep { .. });
+        keeps && self.unheard().any(|one| Some(one.revision) < sent)
+    }
 }
 
 fn which_stands() -> Words {
@@ -318,25 +310,14 @@ pub(super) fn failed(d: &mut Delivery, kind: Kind, words: Words) {
         words,
     };
     // It arrived and was turned down: that much is known.
-    d.doubt = None;
+    // What was sent before it may still come, and would not be seen as that.
+    d.doubt.take_if(|doubt| !doubt.echo);
     d.state = State::Failed { why: told };
 }
 
 fn removed(d: &mut Delivery, by: RemovedBy) {
-    let words = match by {
-        RemovedBy::Owner => Words::new("已在平台上被删除", "it was deleted on the platform"),
-        RemovedBy::Platform => Words::new("已被平台下架", "the platform took it down"),
-        RemovedBy::Unknown => Words::new("平台上已经没有", "it is gone from the platform"),
-    };
     d.copy = None;
-    failed(d, Kind::Gone, words);
-}
-
-fn differs() -> Words {
-    Words::new(
-        "平台上的内容与签发的不一致，请核实",
-        "what the platform shows is not what was signed; please check",
-    )
+    failed(d, Kind::Gone, words::removed(by));
 }
 
 /// Writes what a look found into the log.

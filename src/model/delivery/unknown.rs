@@ -9,6 +9,7 @@ use lubu_channels::{Effect, Fate, Goal, Kind, Sighting, Step, Timestamp, Truth, 
 
 use super::log::decided;
 use super::transition::{applied, back_off, later};
+use super::words::delta;
 use super::{Delivery, Doubt, Hold, JobNow, State, Unknown, Wanted, Why, seen, verified, wanted};
 use crate::model::attempt::{Outcome, Told};
 use crate::model::policy::Policy;
@@ -327,13 +328,17 @@ impl Delivery {
     }
 }
 
+impl Delivery {
+    /// What can no longer arrive is no doubt.
+    pub(super) fn forget_echo(&mut self, now: Timestamp, policy: &Policy) {
+        self.doubt
+            .take_if(|doubt| doubt.echo && doubt.ended + policy.settle <= now);
+    }
+}
+
 /// Until when a dead call's bytes can still overwrite what readers see.
 pub(super) fn overwrites_until(d: &Delivery, policy: &Policy) -> Option<Timestamp> {
     d.doubt.as_ref()?.overwrites_until(policy)
-}
-
-pub(super) fn delta(wait: std::time::Duration) -> chrono::TimeDelta {
-    chrono::TimeDelta::from_std(wait).unwrap_or(chrono::TimeDelta::MAX)
 }
 
 /// An unknown outcome that turned out not to have been applied, where nothing repeats by itself.

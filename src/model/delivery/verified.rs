@@ -79,7 +79,7 @@ pub(super) fn verified(
 }
 
 /// The revision of an older copy that stays as it is.
-fn older(d: &Delivery) -> Option<u32> {
+pub(super) fn older(d: &Delivery) -> Option<u32> {
     let copy = d.copy.as_ref().map(|copy| copy.revision);
     let kept = matches!(d.wanted, Wanted::Keep { .. });
     copy.filter(|revision| kept && Some(*revision) < d.sent())

@@ -289,8 +289,7 @@ fn outdated(d: &Delivery, wanted: &WantedRevision, policy: &Policy) -> bool {
 
 /// Nothing is due that has nothing to do, or nobody to do it; nothing has failed that is in doubt.
 pub(super) fn rest(d: &mut Delivery, now: Timestamp, policy: &Policy) {
-    d.doubt
-        .take_if(|doubt| doubt.echo && doubt.ended + policy.settle <= now);
+    d.forget_echo(now, policy);
     if matches!(d.state, State::Due { .. }) && d.plan(policy).is_none() {
         resume(d, now, policy);
     }

@@ -115,3 +115,38 @@ fn which_of_two_older_texts_stands_is_for_a_person_to_say() {
     }
     assert!(desk.d.next_at().is_none(), "a person owns it");
 }
+
+#[test]
+fn a_withdrawal_after_a_restore_looks_though_only_a_staged_step_is_in_doubt() {
+    let mut desk = Desk::new(policy(UpdateBy::None, false));
+    desk.begin(Step::new("stage", Effect::Staged)).unsure();
+    desk.must(Event::Restored).withdraw();
+    assert!(
+        !matches!(desk.d.state, State::Due { .. } | State::Skipped { .. }),
+        "it may have been published since the backup: {:?}",
+        desk.d.state
+    );
+    assert_eq!(desk.d.next_at(), Some(desk.now), "and is looked for");
+}
+
+#[test]
+fn what_no_look_and_no_person_sees_any_more_comes_to_rest() {
+    let mut desk = Desk::new(policy(UpdateBy::InPlace, true));
+    desk.live();
+    desk.must(Event::Approved(wanted(2)));
+    desk.send(Effect::Idempotent).unsure();
+    desk.must(Event::Kept { why: words() });
+    while desk.state() != PublicState::Held {
+        let at = desk.d.next_at().expect("a look");
+        desk.now = desk.now.max(at);
+        desk.saw(Verdict::Absent);
+    }
+    desk.must(Event::SaidAbsent { by: person("王") });
+    assert!(!desk.d.shown, "both agree");
+    // What the steps may have left behind is cleared away, and nobody is asked again.
+    assert_eq!(desk.state(), PublicState::Pending);
+    assert_eq!(
+        desk.d.plan(&desk.policy).map(|job| job.goal),
+        Some(Goal::Withdraw)
+    );
+}

@@ -423,3 +423,42 @@ fn an_older_copy_that_stays_is_not_taken_for_the_newer_one_by_a_later_look() {
         assert_eq!(guard.nights(1).saw(Verdict::Live(Match::Earlier)), None);
     }
 }
+
+/// Two corrections of unknown outcome, then the page shall stay as it is: held for a person.
+fn which_stands() -> Guard {
+    let mut guard = site();
+    for number in [2, 3] {
+        guard.does(Event::Approved(wanted(number)));
+        let due = guard.desk.d.next_at().expect("due");
+        guard.desk.now = guard.desk.now.max(due);
+        guard.desk.send(Effect::Idempotent).unsure();
+    }
+    guard.does(Event::Kept { why: words() });
+    let settle = guard.desk.policy.settle;
+    guard.desk.after(settle).saw(Verdict::Live(Match::Earlier));
+    assert_eq!(guard.state(), PublicState::Held);
+    let finding = finding::strayed(&guard.desk.d).expect("held for what readers see");
+    let (id, standing) = (guard.desk.d.id, finding::Standing::Found(finding));
+    guard.watch = Some(Watch { id, standing });
+    guard
+}
+
+#[test]
+fn looking_again_does_not_say_which_of_two_older_texts_stands() {
+    let mut guard = which_stands();
+    assert_eq!(guard.nights(1).saw(Verdict::Live(Match::Earlier)), None);
+    assert_eq!(guard.state(), PublicState::Held);
+    guard.nights(1).saw(Verdict::Live(Match::Same));
+    let shows = guard.desk.d.copy.as_ref().map(|copy| copy.revision);
+    assert_eq!((guard.state(), shows), (PublicState::Published, Some(3)));
+}
+
+#[test]
+fn a_person_who_accepts_an_older_text_does_not_make_it_the_newest() {
+    let mut guard = which_stands();
+    guard.says(None);
+    let shows = guard.desk.d.copy.as_ref().map(|copy| copy.revision);
+    assert_eq!((guard.state(), shows), (PublicState::Published, Some(1)));
+    assert_eq!(guard.nights(1).saw(Verdict::Live(Match::Earlier)), None);
+    assert_eq!(guard.state(), PublicState::Published);
+}

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use lubu::clock::Time as _;
+use lubu::clock::{Doubt, Time as _};
 
 use super::office::{NAMES, Office};
 
@@ -39,6 +39,9 @@ impl Office {
     /// cannot, does not come.
     pub(super) fn machine_starts(&mut self, down_s: u64) {
         let time = &self.house.time;
+        // Its records bear times of a clock that stood ahead, and time has caught up with them.
+        let behind = matches!(time.doubt(), Some(Doubt::Behind { .. }));
+        self.forgotten |= behind && time.would_be_believed();
         let (before, wall) = (time.skew(), time.wall_ahead());
         let noticed = match wall.cmp(&before) {
             Ordering::Less => !time.would_be_believed(),

@@ -15,3 +15,7 @@ pub mod planted;
 pub mod service;
 pub mod store;
 pub mod telemetry;
+
+/// Deliveries are made in one thread and freed in another; glibc's arenas stand in each other's way there.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

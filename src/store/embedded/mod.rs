@@ -57,6 +57,7 @@ mod walk;
 mod watch;
 mod writer;
 
+mod applier;
 pub mod audit;
 pub mod record;
 

@@ -45,12 +45,30 @@ pub(super) struct Head {
     pub(super) chain: Chain,
 }
 
+type Changes = BTreeMap<sled::IVec, Option<sled::IVec>>;
+
 /// What waits for sled.
 #[derive(Default)]
 struct Pending {
-    changes: BTreeMap<sled::IVec, Option<sled::IVec>>,
+    changes: Changes,
     /// Put into it since it was last emptied: no less than what it holds.
     bytes: usize,
+    /// What sled is getting just now; it lies below `changes`.
+    apart: Arc<Changes>,
+}
+
+impl Pending {
+    fn get(&self, key: &[u8]) -> Option<&Option<sled::IVec>> {
+        self.changes.get(key).or_else(|| self.apart.get(key))
+    }
+
+    fn range(&self, bounds: (Bound<&[u8]>, Bound<&[u8]>)) -> Changes {
+        let copied =
+            |(key, value): (&sled::IVec, &Option<sled::IVec>)| (key.clone(), value.clone());
+        let apart = self.apart.range::<[u8], _>(bounds).map(copied);
+        let changes = self.changes.range::<[u8], _>(bounds).map(copied);
+        apart.chain(changes).collect()
+    }
 }
 
 /// How much waits for sled.
@@ -114,7 +132,7 @@ pub(super) type Every<'a> =
 #[derive(Clone)]
 pub(super) struct State {
     db: sled::Db,
-    /// In the journal and not yet in sled. Filled and emptied by the writer alone.
+    /// In the journal and not yet in sled. Filled by the writer, emptied by the applier.
     pending: Arc<RwLock<Pending>>,
     disk: Disk,
     /// Our own handle to sled's file.
@@ -193,11 +211,18 @@ impl State {
         }
     }
 
-    /// sled gets all that was deferred, with `head` in the last batch. A death between two of them leaves the
+    /// What was deferred so far is what `catch_up` brings into sled. The one before must have ended.
+    pub(super) fn set_apart(&self) {
+        let mut pending = self.write_pending();
+        pending.bytes = 0;
+        pending.apart = Arc::new(std::mem::take(&mut pending.changes));
+    }
+
+    /// sled gets all that was set apart, with `head` in the last batch. A death between two of them leaves the
     /// old head over some newer records: the next start writes the rest, and these once more.
     pub(super) fn catch_up(&self, head: &Head) -> Result<(), StateError> {
-        let pending = self.read_pending();
-        let mut left = pending.changes.iter().peekable();
+        let apart = Arc::clone(&self.read_pending().apart);
+        let mut left = apart.iter().peekable();
         loop {
             let batch = left.by_ref().take(BATCH);
             let batch = batch_of(batch.map(|(key, value)| (key.as_ref(), value.as_ref())));
@@ -207,8 +232,7 @@ impl State {
             }
             self.db.apply_batch(batch).map_err(sort)?;
         }
-        drop(pending);
-        *self.write_pending() = Pending::default();
+        self.write_pending().apart = Arc::default();
         Ok(())
     }
 
@@ -231,7 +255,7 @@ impl State {
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Value>, ReadError> {
-        if let Some(change) = self.read_pending().changes.get(key) {
+        if let Some(change) = self.read_pending().get(key) {
             return Ok(change.clone().map(Value::new));
         }
         let found = self
@@ -259,12 +283,8 @@ impl State {
     /// `from` must lie before `to`. What is deferred is looked at first: it may be in sled before
     /// sled is asked, and never the other way round.
     pub(super) fn range(&self, from: Bound<&[u8]>, to: Bound<&[u8]>, order: Order) -> Pairs {
-        let mut deferred: Vec<Changed> = self
-            .read_pending()
-            .changes
-            .range::<[u8], _>((from, to))
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect();
+        let deferred = self.read_pending().range((from, to));
+        let mut deferred: Vec<Changed> = deferred.into_iter().collect();
         let pairs = self.db.range::<&[u8], _>((from, to));
         let way = match order {
             Order::Forward => Way::Forward(pairs),

@@ -1,6 +1,7 @@
 //! The one thread that changes anything: take, decide, write, sync, show, answer.
 //!
-//! sled gets what is shown as soon as no act comes for a moment, else with that of the groups after it. And where
+//! sled gets what is shown as soon as no act comes for a moment, else with that of the groups after it, from a thread
+//! beside this one. And where
 //! many acts came at once, more are about to: the next group is waited for a moment, since each costs a sync and
 //! a dozen wake-ups, whatever is in it.
 //!
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::applier::{Applier, Failed};
 use super::care::Chore;
 use super::checkpoint;
 use super::disk::{Disk, Step, is_full};
@@ -108,9 +110,10 @@ pub(super) struct Writer<D: Domain> {
     /// The group in the making, and its changes; kept for their memory.
     group: Group,
     overlay: Overlay,
-    /// The last entry that reads see, and the last one that sled has.
+    applier: Applier,
+    /// The last entry that reads see, and the last one that sled has or is getting.
     shown: Head,
-    applied: u64,
+    handed: u64,
     /// Journal bytes since a checkpoint was last asked for.
     unflushed: u64,
 }
@@ -139,6 +142,13 @@ impl<D: Domain> Writer<D> {
         let mut salts = [0; 32];
         (options.chance)(&mut salts)?;
         let shown = Head::at(store, journal.position());
+        let applier = Applier::start(
+            state.clone(),
+            Arc::clone(&ties.marks),
+            Arc::clone(&ties.fatal),
+            options.folder.clone(),
+            options.disk.clone(),
+        )?;
         Ok(Self {
             domain,
             ties,
@@ -155,7 +165,8 @@ impl<D: Domain> Writer<D> {
             salts,
             group: Group::new(),
             overlay: Overlay::default(),
-            applied: shown.sequence,
+            applier,
+            handed: shown.sequence,
             shown,
             unflushed: 0,
         })
@@ -193,7 +204,7 @@ impl<D: Domain> Writer<D> {
                     self.apply()?;
                     self.own(own)?;
                 }
-                Taken::Quiet if behind => self.apply()?,
+                Taken::Quiet if behind => self.hand_over()?,
                 Taken::Quiet => self.ask_checkpoint(),
                 Taken::Closed => return self.apply(),
             }
@@ -260,7 +271,10 @@ impl<D: Domain> Writer<D> {
         }
         let waiting = self.state.pending();
         if waiting.changes >= DEFERRED || waiting.bytes >= DEFERRED_BYTES {
-            self.apply()?;
+            let full = waiting.changes >= 2 * DEFERRED || waiting.bytes >= 2 * DEFERRED_BYTES;
+            if full || !self.applier.is_busy() {
+                self.hand_over()?;
+            }
         }
         let acts = turn.decided.len();
         self.ties.post.deliver(turn.decided);
@@ -428,21 +442,22 @@ impl<D: Domain> Writer<D> {
     }
 
     fn is_behind(&self) -> bool {
-        self.applied < self.shown.sequence
+        self.handed < self.shown.sequence
     }
 
-    /// Into sled, with what the groups before left for it.
-    fn apply(&mut self) -> Result<(), End> {
-        if !self.is_behind() {
-            return Ok(());
+    /// sled gets what is shown, with what the groups before left for it.
+    fn hand_over(&mut self) -> Result<(), End> {
+        if self.is_behind() {
+            self.applier.begin(self.shown).map_err(|Failed| End)?;
+            self.handed = self.shown.sequence;
         }
-        if let Err(error) = self.state.catch_up(&self.shown) {
-            return Err(self.distrust(&format!("{error:?}")));
-        }
-        self.applied = self.shown.sequence;
-        self.disk.step(Step::Applied);
-        self.ties.marks.set_applied(self.shown);
         Ok(())
+    }
+
+    /// sled has all that is shown once this returns.
+    fn apply(&mut self) -> Result<(), End> {
+        self.hand_over()?;
+        self.applier.finish().map_err(|Failed| End)
     }
 
     /// The next start rebuilds the state.

@@ -1,0 +1,207 @@
+//! `data/clock`: what a process knew of time, for the next one.
+//!
+//! The boot, the two clocks, the time that was believed, and the doubt. Written anew when any of that changes, and every ten
+//! minutes; a death in between costs nothing on the same boot, since both clocks run on. It belongs to the folder and the machine, so
+//! that a backup does not hold it and a copied folder's is not believed.
+//!
+//! Fenced by two things in the journal: time stands never before the newest record, and a person's word on the
+//! clock is counted there. A file that knows one word less was not written any more after it.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use lubu_channels::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::faith::{Faith, Reading};
+use crate::model::halt::SetBack;
+
+const FORMAT: u32 = 1;
+const EVERY: Duration = Duration::from_mins(10);
+/// Smaller steps of the wall are not worth a write.
+const STEP: TimeDelta = TimeDelta::seconds(5);
+
+/// What the wall was doubted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    Behind,
+    Jumped,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    format: u32,
+    store: String,
+    /// How often a person's word had set time by then.
+    set_back: u64,
+    pub(super) boot_id: String,
+    boot_ms: u64,
+    wall: Timestamp,
+    pub(super) time: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) doubt: Option<Kind>,
+}
+
+impl Record {
+    /// Of what was read at this moment.
+    pub(super) fn new(
+        store: &str,
+        set_back: u64,
+        boot_id: &str,
+        faith: &mut Faith,
+        now: Reading,
+    ) -> Self {
+        Self {
+            format: FORMAT,
+            store: store.to_owned(),
+            set_back,
+            boot_id: boot_id.to_owned(),
+            boot_ms: u64::try_from(now.boot.as_millis()).unwrap_or(u64::MAX),
+            wall: now.wall,
+            time: faith.read(now),
+            doubt: faith.kind(),
+        }
+    }
+
+    pub(super) fn boot(&self) -> Duration {
+        Duration::from_millis(self.boot_ms)
+    }
+
+    /// How far time stood before the wall.
+    pub(super) fn gap(&self) -> TimeDelta {
+        self.time - self.wall
+    }
+
+    /// When the machine started, by the time that was believed: a constant as long as nothing is set.
+    fn started(&self) -> Timestamp {
+        self.time - self.boot()
+    }
+
+    /// Whether this says more than what was written last.
+    fn is_news(&self, last: &Self) -> bool {
+        let far = |one: TimeDelta| one.abs() > STEP;
+        self.doubt != last.doubt
+            || self.set_back != last.set_back
+            || far(self.started() - last.started())
+            || far(self.gap() - last.gap())
+            || self.boot().saturating_sub(last.boot()) >= EVERY
+    }
+
+    /// The same, if it is of this store and knows what the journal knows, and how far a word that it missed set time back.
+    fn of(mut self, store: &str, last: SetBack) -> Option<(Self, TimeDelta)> {
+        if self.store != store {
+            return None;
+        }
+        if self.set_back == last.finished() {
+            return Some((self, TimeDelta::zero()));
+        }
+        // Died between the word and the file.
+        let missed = last.is_finished() && self.set_back + 1 == last.finished();
+        missed.then(|| {
+            self.time -= last.by();
+            self.doubt = None;
+            (self, last.by())
+        })
+    }
+}
+
+/// The file as a start finds it.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    record: Option<Record>,
+    /// Whether something stood there.
+    there: bool,
+}
+
+impl Found {
+    pub fn at(path: &Path) -> Self {
+        match fs::read_to_string(path) {
+            Ok(text) => Self {
+                record: parse(&text),
+                there: true,
+            },
+            Err(error) => Self {
+                record: None,
+                there: error.kind() != io::ErrorKind::NotFound,
+            },
+        }
+    }
+
+    pub fn kept(record: Option<Record>) -> Self {
+        let there = record.is_some();
+        Self { record, there }
+    }
+
+    /// Before the store is open: nothing is known yet of whose it is.
+    pub(super) fn record(&self) -> Option<&Record> {
+        self.record.as_ref()
+    }
+
+    /// With the store open: what can be believed of it, and the newest record's time in the same frame. Says once where
+    /// nothing can be.
+    pub(super) fn believed(
+        self,
+        store: &str,
+        last: SetBack,
+        newest: Timestamp,
+    ) -> (Option<Record>, Timestamp) {
+        let there = self.there;
+        match self.record.and_then(|record| record.of(store, last)) {
+            Some((record, back)) => (Some(record), newest - back.max(TimeDelta::zero())),
+            None => {
+                if there {
+                    tracing::warn!(
+                        "`clock` in the data folder is damaged, out of date or of another folder; the wall clock is believed as far as the records let it"
+                    );
+                }
+                (None, newest)
+            }
+        }
+    }
+}
+
+fn parse(text: &str) -> Option<Record> {
+    let record: Record = toml::from_str(text).ok()?;
+    (record.format == FORMAT).then_some(record)
+}
+
+/// Where it is kept, and what was written last.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    pub(super) path: Option<PathBuf>,
+    pub(super) store: String,
+    pub(super) boot_id: String,
+    pub(super) set_back: u64,
+    pub(super) last: Option<Record>,
+}
+
+impl Keeper {
+    /// Writes what is new. Durable once this returns without an error.
+    pub(super) fn keep(&mut self, faith: &mut Faith, now: Reading) -> io::Result<()> {
+        let record = Record::new(&self.store, self.set_back, &self.boot_id, faith, now);
+        if self.last.as_ref().is_some_and(|last| !record.is_news(last)) {
+            return Ok(());
+        }
+        if let Some(path) = &self.path {
+            write(path, &record)?;
+        }
+        self.last = Some(record);
+        Ok(())
+    }
+}
+
+fn write(path: &Path, record: &Record) -> io::Result<()> {
+    let text = toml::to_string(record).map_err(io::Error::other)?;
+    let beside = path.with_extension("new");
+    let mut file = File::create(&beside)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    path.parent()
+        .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}

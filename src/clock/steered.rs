@@ -125,13 +125,16 @@ impl Steered {
         *self.doubt.lock().unwrap_or_else(PoisonError::into_inner) = doubt;
     }
 
+    /// Moves on until it says so.
     pub fn set(&self, to: Timestamp) {
-        self.machine.move_to(to);
+        let wrong_by = self.now() - self.machine.truth();
+        self.machine.move_to(to - wrong_by);
         self.moved.send_replace(());
     }
 
     pub fn advance(&self, by: Duration) {
-        self.set(self.machine.truth() + by);
+        self.machine.move_to(self.machine.truth() + by);
+        self.moved.send_replace(());
     }
 
     /// Somebody sets the wall so far before the truth.

@@ -210,12 +210,12 @@ impl Engine {
     /// The doubt is over once everything is set with it, on disk: a death before that leaves it as it was.
     pub async fn confirm_clock(&self, actor: Actor) -> Stored<()> {
         let Shared { store, time, .. } = self.shared.as_ref();
-        let mut left = time.gap();
+        let (mut left, mut after) = (time.gap(), Vec::new());
         loop {
             let by = left;
             let actor = actor.clone();
             if let Answer::Deliveries(set) = store.act(Act::SetBack { actor, by }).await? {
-                self.hub.wake(&set);
+                after.extend(set);
             }
             let last = store.set_back().await?;
             if !last.is_finished() {
@@ -228,6 +228,8 @@ impl Engine {
                 break;
             }
         }
+        // Not before: by the time that was doubted all of it might be due.
+        self.hub.wake(&after);
         store.act(Act::ClockRight { actor }).await.map(drop)
     }
 

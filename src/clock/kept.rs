@@ -151,17 +151,16 @@ impl Found {
         newest: Timestamp,
     ) -> (Option<Record>, Timestamp) {
         let there = self.there;
-        match self.record.and_then(|record| record.of(store, last)) {
-            Some((record, back)) => (Some(record), newest - back.max(TimeDelta::zero())),
-            None => {
-                if there {
-                    tracing::warn!(
-                        "`clock` in the data folder is damaged, out of date or of another folder; the wall clock is believed as far as the records let it"
-                    );
-                }
-                (None, newest)
-            }
+        let ours = self.record.and_then(|record| record.of(store, last));
+        if let Some((record, back)) = ours {
+            return (Some(record), newest - back.max(TimeDelta::zero()));
         }
+        if there {
+            tracing::warn!(
+                "`clock` in the data folder is damaged, out of date or of another folder; the wall clock is believed as far as the records let it"
+            );
+        }
+        (None, newest)
     }
 }
 
@@ -204,4 +203,87 @@ fn write(path: &Path, record: &Record) -> io::Result<()> {
     fs::rename(&beside, path)?;
     path.parent()
         .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{ChannelNo, DeliveryId, ItemId};
+
+    fn at(wall: i64, boot: u64) -> Reading {
+        Reading {
+            wall: Timestamp::UNIX_EPOCH + TimeDelta::seconds(wall),
+            boot: Duration::from_secs(boot),
+        }
+    }
+
+    fn record(faith: &mut Faith, now: Reading) -> Record {
+        Record::new("ours", 0, "boot", faith, now)
+    }
+
+    fn word(by: i64) -> SetBack {
+        SetBack::default().next(TimeDelta::seconds(by))
+    }
+
+    #[test]
+    fn it_comes_back_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("clock");
+        let mut faith = Faith::new(at(100_000, 10));
+        let record = record(&mut faith, at(90_000, 11));
+        write(&path, &record).unwrap();
+        assert_eq!(Found::at(&path).record(), Some(&record));
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains("doubt = \"jumped\""), "{text}");
+    }
+
+    #[test]
+    fn what_is_damaged_newer_or_of_another_store_is_nothing() {
+        let good = record(&mut Faith::new(at(1, 1)), at(1, 1));
+        let text = toml::to_string(&good).unwrap();
+        assert_eq!(parse(&text), Some(good.clone()));
+        assert_eq!(parse(&text[..text.len() / 2]), None);
+        assert_eq!(parse(&text.replace("format = 1", "format = 2")), None);
+        assert_eq!(good.of("another", SetBack::default()), None);
+    }
+
+    #[test]
+    fn a_word_that_the_file_missed_is_made_good_and_a_second_one_is_not_guessed() {
+        let mut faith = Faith::new(at(100_000, 10));
+        let doubted = record(&mut faith, at(96_400, 10));
+        let (after, back) = doubted.clone().of("ours", word(3_600)).unwrap();
+        assert_eq!((after.time, after.doubt), (after.wall, None));
+        assert_eq!(back.num_seconds(), 3_600);
+        assert_eq!(doubted.of("ours", word(1).next(TimeDelta::zero())), None);
+    }
+
+    #[test]
+    fn a_word_that_was_cut_off_leaves_the_doubt() {
+        let mut faith = Faith::new(at(100_000, 10));
+        let doubted = record(&mut faith, at(96_400, 10));
+        let upto = DeliveryId {
+            item: ItemId::new(1, [0; 10]),
+            channel: ChannelNo(1),
+        };
+        let cut = word(3_600).done(Some(upto));
+        assert_eq!(cut.finished(), 0);
+        let (after, _) = doubted.clone().of("ours", cut).unwrap();
+        assert_eq!(after, doubted);
+        assert_eq!(cut.next(TimeDelta::zero()).by().num_seconds(), 3_600);
+    }
+
+    #[test]
+    fn it_is_written_anew_for_a_doubt_a_step_or_ten_minutes_and_for_nothing_less() {
+        let mut faith = Faith::new(at(100_000, 10));
+        let last = record(&mut faith, at(100_000, 10));
+        let news = |wall, boot| {
+            let mut faith = faith.clone();
+            record(&mut faith, at(wall, boot)).is_news(&last)
+        };
+        assert!(!news(100_599, 609));
+        assert!(news(100_600, 610), "ten minutes");
+        assert!(!news(100_014, 20), "a drift");
+        assert!(news(100_016, 20), "a step that is followed");
+        assert!(news(90_000, 20), "a doubt");
+    }
 }

@@ -27,6 +27,7 @@ pub struct SetBack {
 
 impl SetBack {
     /// The next to be done: what the last left unfinished, or a new one.
+    #[must_use]
     pub fn next(self, by: TimeDelta) -> Self {
         if self.is_finished() {
             let count = self.count + 1;
@@ -42,6 +43,7 @@ impl SetBack {
     }
 
     /// The same with everything up to this delivery done, or everything.
+    #[must_use]
     pub fn done(self, upto: Option<DeliveryId>) -> Self {
         Self { upto, ..self }
     }

@@ -232,7 +232,7 @@ impl House {
     }
 
     pub fn submit(&mut self, title: &str) -> (ItemId, Revision) {
-        self.made += 1;
+        self.made = self.made.wrapping_add(1);
         let id = ItemId::new(self.time.now().timestamp_millis(), [self.made; 10]);
         let revision = self.revision(id, 1, title);
         let item = Item {

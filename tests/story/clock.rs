@@ -51,8 +51,9 @@ async fn waiting(effect: Effect, does: Does) -> (House, Arc<Mutex<World>>, ItemI
 async fn becomes(house: &House, item: ItemId, state: PublicState) {
     let stands = || async {
         let one = house.delivery(item, "wechat").await;
-        let next = one.next_at().filter(|at| *at > house.time.now());
-        next.into_iter().for_each(|at| house.time.set(at));
+        if let Some(next) = one.next_at().filter(|at| *at > house.time.now()) {
+            house.time.set(next);
+        }
         one.public_state() == state
     };
     house.once("it stands so", stands).await;

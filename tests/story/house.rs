@@ -474,7 +474,7 @@ fn is_working(delivery: &Delivery) -> bool {
     delivery.public_state() == PublicState::Sending
 }
 
-fn revision(item: ItemId, number: u32, title: &str, at: lubu_channels::Timestamp) -> Revision {
+fn revision(item: ItemId, number: u32, title: &str, at: Timestamp) -> Revision {
     Revision {
         item,
         number,

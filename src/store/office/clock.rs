@@ -11,7 +11,7 @@ use crate::store::embedded::Change;
 use crate::store::keys;
 
 /// Of changes in one act, which has an end to its length.
-const BYTES: usize = 256 * 1024;
+const BYTES: usize = 128 * 1024;
 
 impl Desk<'_> {
     /// True on disk afterwards: so many deliveries as one act holds are set, and where to go on, if there is more. An

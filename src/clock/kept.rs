@@ -177,24 +177,21 @@ pub(super) struct Keeper {
     pub(super) boot_id: String,
     pub(super) set_back: u64,
     pub(super) last: Option<Record>,
+    /// It could not be written, and that was said.
+    pub(super) failing: bool,
 }
 
 impl Keeper {
-    /// Writes what is new. Durable once this returns without an error.
-    pub(super) fn keep(&mut self, faith: &mut Faith, now: Reading) -> io::Result<()> {
+    /// What is to be written, if that is anything new.
+    pub(super) fn news(&self, faith: &mut Faith, now: Reading) -> Option<Record> {
         let record = Record::new(&self.store, self.set_back, &self.boot_id, faith, now);
-        if self.last.as_ref().is_some_and(|last| !record.is_news(last)) {
-            return Ok(());
-        }
-        if let Some(path) = &self.path {
-            write(path, &record)?;
-        }
-        self.last = Some(record);
-        Ok(())
+        let known = self.last.as_ref().is_some_and(|last| !record.is_news(last));
+        (!known).then_some(record)
     }
 }
 
-fn write(path: &Path, record: &Record) -> io::Result<()> {
+/// Durable once this returns without an error.
+pub(super) fn write(path: &Path, record: &Record) -> io::Result<()> {
     let text = toml::to_string(record).map_err(io::Error::other)?;
     let beside = path.with_extension("new");
     let mut file = File::create(&beside)?;

@@ -133,6 +133,8 @@ impl Machine for Here {
 pub struct Believed<M> {
     machine: M,
     inner: Mutex<Inner>,
+    /// Held while the file is written: nobody who asks for the time waits for a disk.
+    writing: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -163,7 +165,11 @@ impl<M: Machine> Believed<M> {
             found,
             keeper: None,
         });
-        Self { machine, inner }
+        Self {
+            machine,
+            inner,
+            writing: Mutex::default(),
+        }
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Inner, Reading) -> T) -> T {
@@ -187,14 +193,34 @@ impl<M: Machine> Believed<M> {
                 boot_id,
                 set_back: opened.set_back.finished(),
                 last: None,
+                failing: false,
             });
-            inner.keep(now);
         });
+        self.keep();
     }
 
-    /// Writes down what has changed, if anything has. Blocks while it writes.
+    /// Writes down what has changed, if anything has. Blocks while it writes. What cannot be written is only missed by the
+    /// next process, and the journal fences that.
     pub fn keep(&self) {
-        self.with(Inner::keep);
+        let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = self.with(|inner, now| {
+            let keeper = inner.keeper.as_ref()?;
+            let record = keeper.news(&mut inner.faith, now)?;
+            Some((record, keeper.path.clone()))
+        });
+        let Some((record, path)) = news else { return };
+        let written = path.map_or(Ok(()), |path| kept::write(&path, &record));
+        let first = self.with(|inner, _| {
+            let keeper = inner.keeper.as_mut()?;
+            if written.is_ok() {
+                keeper.last = Some(record);
+            }
+            let failed = std::mem::replace(&mut keeper.failing, written.is_err());
+            written.err().filter(|_| !failed)
+        });
+        if let Some(error) = first {
+            tracing::error!("`clock` in the data folder cannot be written: {error}");
+        }
     }
 
     /// What the next process would find.
@@ -237,8 +263,8 @@ impl<M: Machine> Believed<M> {
             if let Some(keeper) = &mut inner.keeper {
                 keeper.set_back = set_back;
             }
-            inner.keep(now);
         });
+        self.keep();
     }
 
     pub fn uncounted(&self) -> bool {
@@ -246,19 +272,6 @@ impl<M: Machine> Believed<M> {
             inner.faith.read(now);
             inner.faith.uncounted()
         })
-    }
-}
-
-impl Inner {
-    /// What cannot be kept is only missed by the next process, and the journal fences that.
-    fn keep(&mut self, now: Reading) {
-        let kept = self
-            .keeper
-            .as_mut()
-            .map(|keeper| keeper.keep(&mut self.faith, now));
-        if let Some(Err(error)) = kept {
-            tracing::error!("`clock` in the data folder cannot be written: {error}");
-        }
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::clock::{Real, Stamps, Time};
+use crate::clock::{self, Real, Stamps, Time};
 use crate::config::{ChannelConfig, Config};
 use crate::engine::suspects::Suspects;
 use crate::engine::{Bench, Dice, Engine, Shared, Shelf};
@@ -34,6 +34,7 @@ pub struct Daemon {
     pub service: Arc<Service>,
     /// Where TCP is listened on, when it is.
     pub address: Option<std::net::SocketAddr>,
+    clock: Arc<Real>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -65,7 +66,7 @@ fn cannot(what: &str, what_zh: &str, error: &impl std::fmt::Display) -> NotStart
 
 /// Starts everything and returns once it is ready for work.
 pub async fn start(config: Config) -> Result<Daemon, NotStarted> {
-    let clock = Arc::new(Real::default());
+    let clock = Arc::new(Real::of(&config.daemon.data));
     let time: Arc<dyn Time> = Arc::clone(&clock) as _;
     let rules = Rules::timed_by(Arc::clone(&time));
     let at_work: Arc<OnceLock<Suspects>> = Arc::default();
@@ -127,11 +128,13 @@ pub async fn start(config: Config) -> Result<Daemon, NotStarted> {
                 service.engine.keep_watch(number, orders).await;
             });
         }
-        tasks.spawn(watch_clock(Arc::clone(&service), stop.clone()));
+        let clock = Arc::clone(&clock);
+        tasks.spawn(watch_clock(Arc::clone(&service), clock, stop.clone()));
     }
     Ok(Daemon {
         service,
         address,
+        clock,
         stop,
         tasks,
     })
@@ -162,7 +165,7 @@ async fn open(
         std::fs::create_dir_all(parent)
             .map_err(|error| cannot("make the data folder", "建立数据目录", &error))?;
     }
-    let stamps = Arc::new(Stamps(Arc::clone(clock)));
+    let stamps = Arc::new(Stamps(Arc::clone(clock) as _));
     let at_work = Arc::clone(at_work);
     let excuse = Arc::new(move || {
         if let Some(suspects) = at_work.get() {
@@ -177,9 +180,13 @@ async fn open(
     let (store, opened) =
         opened.map_err(|error| NotStarted(Words::new(error.zh(), format!("failed to {error}"))))?;
     let newest = opened.newest_ms.and_then(Timestamp::from_timestamp_millis);
-    if let Some(newest) = newest {
-        clock.recorded(newest);
-    }
+    let known = clock::Opened {
+        store: embedded::store_id(&config.daemon.data).unwrap_or_default(),
+        newest,
+        // One that cannot be read fits no file that was kept.
+        set_back: store.set_back().await.unwrap_or_default(),
+    };
+    clock.opened(known, &config.daemon.data);
     if let Some(rebuilt) = &opened.rebuilt {
         tracing::warn!(
             "the state was rebuilt from the journal ({rebuilt:?}), {} acts",
@@ -371,10 +378,14 @@ async fn serve_sites(
     Ok(())
 }
 
-/// Says aloud when sending stops and when it goes on; what is sent is decided at each intent.
-async fn watch_clock(service: Arc<Service>, stop: CancellationToken) {
+/// Says aloud when sending stops and when it goes on, and keeps what is believed of the clock; what is sent is decided at each
+/// intent.
+async fn watch_clock(service: Arc<Service>, clock: Arc<Real>, stop: CancellationToken) {
     let mut stopped = false;
     loop {
+        let keeping = Arc::clone(&clock);
+        // A write that panics is none.
+        drop(tokio::task::spawn_blocking(move || keeping.keep()).await);
         let halts = service.halts().await.unwrap_or_default();
         if stopped == halts.is_empty() {
             stopped = !stopped;
@@ -432,6 +443,7 @@ impl Daemon {
             tracing::warn!("some connections were still open at the stop");
         }
         self.service.engine.shared.suspects.close();
+        self.clock.keep();
         self.service.store.close().await;
         drop(std::fs::remove_file(&self.service.config.daemon.socket));
     }

@@ -97,7 +97,7 @@ impl Backup {
         let alone = tokio::task::block_in_place(|| {
             Local::open(
                 &data,
-                std::sync::Arc::new(lubu::clock::Real::default()),
+                std::sync::Arc::new(lubu::clock::Real::of(&data)),
                 Rules::default(),
             )
         });

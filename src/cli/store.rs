@@ -52,7 +52,7 @@ impl Store {
 }
 
 pub fn options(data: &Path) -> Options {
-    local::options(data, Arc::new(lubu::clock::Real::default()))
+    local::options(data, Arc::new(lubu::clock::Real::of(data)))
 }
 
 /// The sentence for a folder that does not open.

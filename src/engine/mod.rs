@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use lubu_channels::{Channel, Failure, Health, Transport};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -33,7 +34,7 @@ use crate::ids::ChannelNo;
 use crate::model::channel::ChannelRecord;
 use crate::model::delivery::Delivery;
 use crate::model::policy::Policy;
-use crate::store::{Store, Stored};
+use crate::store::{Act, Actor, Answer, Store, Stored};
 
 pub use drafts::{Drafts, Packed, Shelf};
 use fresh::Fresh;
@@ -202,6 +203,34 @@ impl Engine {
             benches,
             tasks,
         }
+    }
+
+    /// A person says that the clock is right. What waits keeps its length, whichever way time goes.
+    ///
+    /// The doubt is over once everything is set with it, on disk: a death before that leaves it as it was.
+    pub async fn confirm_clock(&self, actor: Actor) -> Stored<()> {
+        let Shared { store, time, .. } = self.shared.as_ref();
+        let (mut left, mut after) = (time.gap(), Vec::new());
+        loop {
+            let by = left;
+            let actor = actor.clone();
+            if let Answer::Deliveries(set) = store.act(Act::SetBack { actor, by }).await? {
+                after.extend(set);
+            }
+            let last = store.set_back().await?;
+            if !last.is_finished() {
+                continue;
+            }
+            left -= last.by();
+            // An earlier word that was cut off went another way.
+            if left.abs() < TimeDelta::seconds(1) {
+                time.confirm(last.finished());
+                break;
+            }
+        }
+        // Not before: by the time that was doubted all of it might be due.
+        self.hub.wake(&after);
+        store.act(Act::ClockRight { actor }).await.map(drop)
     }
 
     pub fn hub(&self) -> &Hub {

@@ -24,6 +24,7 @@ pub async fn settle(
     let mut unsettled: BTreeMap<ChannelNo, Vec<Delivery>> = BTreeMap::new();
     // The store may be older than what was sent: whatever would go on by itself is held, and looked for.
     let restored = !shared.store.standing().adopted;
+    let uncounted = shared.time.uncounted();
     let mut orphans = 0_usize;
     for delivery in shared.store.unsettled().await? {
         let bench = benches.get(&delivery.id.channel);
@@ -31,6 +32,12 @@ pub async fn settle(
         if bug(Bug::B14) && bench.is_none() {
             continue;
         }
+        // Before anything is counted from it.
+        let delivery = if uncounted {
+            record(shared, &delivery, Event::Uncounted).await?
+        } else {
+            delivery
+        };
         let after = match left(&delivery) {
             Some(event) => record(shared, &delivery, event).await?,
             None => delivery,

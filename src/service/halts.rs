@@ -5,10 +5,9 @@ use lubu_channels::Words;
 use super::approve::wrong;
 use super::view::{HaltView, time};
 use super::{Done, Service};
-use crate::model::delivery::Event;
 use crate::model::halt::Halt;
+use crate::store::Act;
 use crate::store::act::Actor;
-use crate::store::{Act, Answer, Refusal, StoreError};
 
 impl Service {
     /// Why nothing is sent anywhere; empty while sending goes on.
@@ -72,31 +71,7 @@ impl Service {
                 "the clock is not in doubt; there is nothing to confirm.",
             ));
         }
-        let back = self.time.confirm();
-        let actor = Actor::new(by, from);
-        self.store.act(Act::ClockRight { actor }).await?;
-        if back != chrono::TimeDelta::zero() {
-            self.set_back(back).await?;
-        }
+        self.engine.confirm_clock(Actor::new(by, from)).await?;
         self.tell_lanes().await
-    }
-
-    async fn set_back(&self, by: chrono::TimeDelta) -> Done<()> {
-        for delivery in self.store.unsettled().await? {
-            let act = Act::Settle {
-                id: delivery.id,
-                version: delivery.version,
-                event: Box::new(Event::ClockBack { by }),
-                dice: 0.5,
-                lane: None,
-            };
-            match self.store.act(act).await {
-                Ok(Answer::Settled(after, _)) => self.engine.hub().wake(&[*after]),
-                // It moved meanwhile, and by the new time.
-                Ok(_) | Err(StoreError::Refused(Refusal::Stale)) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
     }
 }

@@ -4,7 +4,7 @@
 //! can never both be right about the same thing. What an act promises is true on disk before its
 //! answer is given.
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, TimeDelta};
 use lubu_channels::{Cost, Step, Timestamp, Words};
 
 use crate::ids::{ChannelNo, DeliveryId, ItemId};
@@ -108,7 +108,13 @@ pub enum Act {
         actor: Actor,
         stop: Option<String>,
     },
-    /// A person says that the clock, which was doubted, is right.
+    /// A person says that the clock, which was doubted, is right: what waits goes back with time, in as many acts as
+    /// it needs. Nobody believes the clock before the last.
+    SetBack {
+        actor: Actor,
+        by: TimeDelta,
+    },
+    /// The same word, in the time that holds from then on.
     ClockRight {
         actor: Actor,
     },

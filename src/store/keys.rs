@@ -93,6 +93,9 @@ pub fn channel(number: ChannelNo) -> Vec<u8> {
 /// A person's order to send nothing.
 pub const STOP_ORDER: &[u8] = b"o";
 
+/// The last time that a person's word on the clock set time.
+pub const SET_BACK: &[u8] = b"t";
+
 /// A submitter's key lives as long as its item.
 pub fn idempotency(key: &str) -> Vec<u8> {
     join(b'k', &[blake3::hash(key.as_bytes()).as_bytes()])

@@ -21,7 +21,7 @@ use crate::ids::{ChannelNo, DeliveryId, ItemId};
 use crate::model::channel::ChannelRecord;
 use crate::model::delivery::{Delivery, Hold, State};
 use crate::model::finding::Watch;
-use crate::model::halt::StopOrder;
+use crate::model::halt::{SetBack, StopOrder};
 use crate::model::item::{Item, Revision};
 use crate::model::patrol::Patrol;
 
@@ -319,6 +319,11 @@ impl Store for Local {
 
     async fn stop_order(&self) -> Stored<Option<StopOrder>> {
         self.read(|reader| get(reader, keys::STOP_ORDER)).await
+    }
+
+    async fn set_back(&self) -> Stored<SetBack> {
+        let last = self.read(|reader| get(reader, keys::SET_BACK)).await?;
+        Ok(last.unwrap_or_default())
     }
 
     async fn runs(&self, schedule: &str, limit: usize) -> Stored<Vec<Run>> {

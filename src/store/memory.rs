@@ -21,7 +21,7 @@ use crate::ids::{ChannelNo, DeliveryId, ItemId};
 use crate::model::channel::ChannelRecord;
 use crate::model::delivery::{Delivery, Hold, State};
 use crate::model::finding::Watch;
-use crate::model::halt::StopOrder;
+use crate::model::halt::{SetBack, StopOrder};
 use crate::model::item::{Item, Revision};
 use crate::model::patrol::Patrol;
 
@@ -225,6 +225,11 @@ impl Store for Memory {
 
     async fn stop_order(&self) -> Stored<Option<StopOrder>> {
         self.read(|view| get(view, keys::STOP_ORDER))
+    }
+
+    async fn set_back(&self) -> Stored<SetBack> {
+        let last = self.read(|view| get(view, keys::SET_BACK))?;
+        Ok(last.unwrap_or_default())
     }
 
     async fn runs(&self, schedule: &str, limit: usize) -> Stored<Vec<Run>> {

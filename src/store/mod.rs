@@ -22,7 +22,7 @@ use crate::model::approval::Approval;
 use crate::model::channel::ChannelRecord;
 use crate::model::delivery::Delivery;
 use crate::model::finding::Watch;
-use crate::model::halt::StopOrder;
+use crate::model::halt::{SetBack, StopOrder};
 use crate::model::item::{Item, Revision};
 use crate::model::patrol::Patrol;
 
@@ -150,6 +150,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// A person's order to send nothing, if it stands.
     async fn stop_order(&self) -> Stored<Option<StopOrder>>;
+
+    /// The last time that a person's word on the clock set time; an empty one before the first.
+    async fn set_back(&self) -> Stored<SetBack>;
 
     /// A schedule's runs, the latest period first.
     async fn runs(&self, schedule: &str, limit: usize) -> Stored<Vec<Run>>;

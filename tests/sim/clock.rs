@@ -8,51 +8,36 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use lubu::clock::{Doubt, Faith, Reading, Time};
-use lubu_channels::{Clock, Manual, Timestamp};
+use lubu::clock::{Believed, Doubt, Found, Opened, Rigged, Time};
+use lubu::model::halt::SetBack;
+use lubu_channels::{Clock, Timestamp};
 
 #[derive(Debug)]
 pub struct Jump {
-    truth: Manual,
-    machine: Mutex<Machine>,
+    machine: Arc<Rigged>,
+    believed: Mutex<Believed<Arc<Rigged>>>,
+    /// What the last process had kept when it died.
+    left: Mutex<Option<Found>>,
+    /// The newest record's time, as the journal has it.
+    newest: Mutex<Timestamp>,
     waiting: Mutex<Waiting>,
-}
-
-#[derive(Debug)]
-struct Machine {
-    /// How far its wall clock stands before the truth.
-    ahead: TimeDelta,
-    faith: Faith,
-    /// The newest record's time.
-    newest: Timestamp,
 }
 
 impl Default for Jump {
     fn default() -> Self {
-        let truth = Manual::default();
-        let machine = Machine {
-            ahead: TimeDelta::zero(),
-            faith: Faith::new(reading(truth.now(), TimeDelta::zero())),
-            newest: Timestamp::UNIX_EPOCH,
-        };
+        let machine = Arc::<Rigged>::default();
         Self {
-            truth,
-            machine: Mutex::new(machine),
+            believed: Mutex::new(Believed::new(Arc::clone(&machine), Found::default())),
+            machine,
+            left: Mutex::default(),
+            newest: Mutex::new(Timestamp::UNIX_EPOCH),
             waiting: Mutex::default(),
         }
-    }
-}
-
-fn reading(truth: Timestamp, ahead: TimeDelta) -> Reading {
-    let boot = truth - Timestamp::UNIX_EPOCH;
-    Reading {
-        wall: truth + ahead,
-        boot: boot.to_std().unwrap_or_default(),
     }
 }
 
@@ -69,12 +54,12 @@ impl Jump {
 
     /// Moves the truth.
     pub fn set(&self, to: Timestamp) {
-        self.truth.set(to);
+        self.machine.move_to(to);
         self.wake();
     }
 
     pub fn truth(&self) -> Timestamp {
-        self.truth.now()
+        self.machine.truth()
     }
 
     /// How far the daemon's time stands before the truth.
@@ -84,36 +69,55 @@ impl Jump {
 
     /// How far the wall stands before the truth.
     pub fn wall_ahead(&self) -> TimeDelta {
-        self.machine().ahead
+        self.machine.ahead()
     }
 
     pub fn wall_is_right(&self) -> bool {
-        self.machine().ahead == TimeDelta::zero()
+        self.wall_ahead() == TimeDelta::zero()
     }
 
     /// The machine's wall clock is set, so far before the truth.
     pub fn set_wall(&self, ahead: TimeDelta) {
-        self.machine().ahead = ahead;
+        self.machine.set_wall(ahead);
         self.wake();
     }
 
-    /// Whether a new process would not notice that the wall stands behind.
+    /// Whether a process that knows nothing would not notice that the wall stands behind.
     pub fn would_be_believed(&self) -> bool {
-        let machine = self.machine();
-        self.truth() + machine.ahead >= machine.newest - TimeDelta::seconds(60)
+        let newest = *self.newest.lock().expect("unpoisoned");
+        self.truth() + self.wall_ahead() >= newest - TimeDelta::seconds(60)
     }
 
-    /// A new process believes the wall, as far as its records let it.
+    /// The machine starts anew.
+    pub fn boots(&self) {
+        self.machine.boots();
+    }
+
+    /// The process is gone: it notices and keeps nothing any more.
+    pub fn dies(&self) {
+        let kept = self.believed().kept();
+        *self.left.lock().expect("unpoisoned") = Some(kept);
+    }
+
+    /// A new process finds what the last one kept.
     pub fn restart(&self) {
-        let truth = self.truth();
-        let mut machine = self.machine();
-        machine.faith = Faith::new(reading(truth, machine.ahead));
-        let newest = machine.newest;
-        machine.faith.recorded(newest);
+        let found = self.left.lock().expect("unpoisoned").take();
+        let found = found.unwrap_or_default();
+        *self.believed() = Believed::new(Arc::clone(&self.machine), found);
     }
 
-    fn machine(&self) -> MutexGuard<'_, Machine> {
-        self.machine.lock().expect("unpoisoned")
+    /// Its store is open.
+    pub fn opened(&self, set_back: SetBack) {
+        let opened = Opened {
+            store: "store".to_owned(),
+            newest: Some(*self.newest.lock().expect("unpoisoned")),
+            set_back,
+        };
+        self.believed().opened(opened, None);
+    }
+
+    fn believed(&self) -> MutexGuard<'_, Believed<Arc<Rigged>>> {
+        self.believed.lock().expect("unpoisoned")
     }
 
     fn wake(&self) {
@@ -139,24 +143,10 @@ impl Jump {
 
 impl Clock for Jump {
     fn now(&self) -> Timestamp {
-        let truth = self.truth();
-        let mut machine = self.machine();
-        let now = reading(truth, machine.ahead);
-        machine.faith.read(now)
-    }
-}
-
-/// The time that records bear: never before the newest.
-#[derive(Debug)]
-pub struct Stamps(pub std::sync::Arc<Jump>);
-
-impl Clock for Stamps {
-    fn now(&self) -> Timestamp {
-        let now = self.0.now();
-        let mut machine = self.0.machine();
-        let now = now.max(machine.newest);
-        machine.newest = now;
-        machine.faith.recorded(now);
+        let believed = self.believed();
+        let now = believed.now();
+        // As often as once a second, in the daemon.
+        believed.keep();
         now
     }
 }
@@ -189,17 +179,26 @@ impl Drop for Wait<'_> {
 
 #[async_trait]
 impl Time for Jump {
-    fn doubt(&self) -> Option<Doubt> {
-        let _read = self.now();
-        self.machine().faith.doubt()
+    fn stamp(&self) -> Timestamp {
+        let stamp = self.believed().stamp();
+        *self.newest.lock().expect("unpoisoned") = stamp;
+        stamp
     }
 
-    fn confirm(&self) -> TimeDelta {
-        let truth = self.truth();
-        let mut machine = self.machine();
-        let now = reading(truth, machine.ahead);
-        machine.newest = now.wall;
-        machine.faith.confirm(now)
+    fn doubt(&self) -> Option<Doubt> {
+        self.believed().doubt()
+    }
+
+    fn gap(&self) -> TimeDelta {
+        self.believed().gap()
+    }
+
+    fn confirm(&self, set_back: u64) {
+        self.believed().confirm(set_back);
+    }
+
+    fn uncounted(&self) -> bool {
+        self.believed().uncounted()
     }
 
     async fn sleep_until(&self, at: Timestamp) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lubu::clock::Time;
+use lubu::clock::{Stamps, Time};
 use lubu::config::Verify;
 use lubu::engine::{Bench, Dice, Drafts, Engine, Shared, Shelf, Which};
 use lubu::ids::{ChannelNo, DeliveryId, ItemId};
@@ -33,7 +33,7 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use crate::channel::Played;
-use crate::clock::{Jump, Stamps};
+use crate::clock::Jump;
 use crate::watch::{Watch, Watched};
 
 #[derive(Debug)]
@@ -137,6 +137,7 @@ impl House {
         if let Some(memory) = memory {
             memory.die();
         }
+        self.time.dies();
         drop(runtime);
         drop(engine);
         drop(store);
@@ -231,7 +232,7 @@ impl House {
     }
 
     pub fn submit(&mut self, title: &str) -> (ItemId, Revision) {
-        self.made += 1;
+        self.made = self.made.wrapping_add(1);
         let id = ItemId::new(self.time.now().timestamp_millis(), [self.made; 10]);
         let revision = self.revision(id, 1, title);
         let item = Item {
@@ -452,22 +453,9 @@ impl House {
 
     /// A person says that the clock is right: what waits keeps its length.
     pub fn confirm_clock(&self) {
-        let back = self.time.confirm();
         let actor = Actor::new("leader", "cli");
-        if self.act(Act::ClockRight { actor }).is_ok() && back != chrono::TimeDelta::zero() {
-            let store = Arc::clone(&self.life().store);
-            for one in self.on(store.unsettled()).unwrap_or_default() {
-                let act = Act::Settle {
-                    id: one.id,
-                    version: one.version,
-                    event: Box::new(Event::ClockBack { by: back }),
-                    dice: 0.5,
-                    lane: None,
-                };
-                // It may have moved meanwhile, and by the new time.
-                let _settled = self.act(act);
-            }
-        }
+        // A dead process does not hear it to the end.
+        let _heard = self.on(self.life().engine.confirm_clock(actor));
         self.tell_lanes();
     }
 
@@ -526,7 +514,7 @@ fn draft(channel: &Played, revision: &Revision) -> Draft {
 
 fn open(house: &House, runtime: Runtime) -> Life {
     let rules = Rules::timed_by(Arc::clone(&house.time) as _);
-    let clock: Arc<dyn Clock> = Arc::new(Stamps(Arc::clone(&house.time)));
+    let clock: Arc<dyn Clock> = Arc::new(Stamps(Arc::clone(&house.time) as _));
     let mut memory = None;
     let inner: Arc<dyn Store> = match &house.disk {
         Disk::Memory(kept) => {
@@ -573,6 +561,7 @@ async fn start(
     store: Arc<dyn Store>,
     rules: &Rules,
 ) -> (BTreeMap<&'static str, ChannelNo>, Engine) {
+    house.time.opened(store.set_back().await.expect("read"));
     let mut numbers = BTreeMap::new();
     for one in &house.wired {
         let name = one.channel.name;

@@ -10,6 +10,7 @@ mod chance;
 mod channel;
 mod clock;
 mod house;
+mod many;
 mod matrix;
 mod person;
 mod platform;

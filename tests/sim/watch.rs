@@ -741,6 +741,10 @@ impl Store for Watched {
         self.read(self.inner.stop_order()).await
     }
 
+    async fn set_back(&self) -> Stored<lubu::model::halt::SetBack> {
+        self.read(self.inner.set_back()).await
+    }
+
     async fn blob(&self, hash: &str) -> Stored<Option<Arc<Vec<u8>>>> {
         self.read(self.inner.blob(hash)).await
     }

@@ -22,7 +22,7 @@ async fn order(house: &House, stop: Option<&str>) {
 }
 
 /// A refusal that was under way is waited out by the clock; here it is asked again at once.
-async fn until_asked(house: &House, item: ItemId, name: &str) {
+pub async fn until_asked(house: &House, item: ItemId, name: &str) {
     let sent = || async {
         house.engine.hub().halt(false);
         house.delivery(item, name).await.attempts > 0
@@ -31,7 +31,7 @@ async fn until_asked(house: &House, item: ItemId, name: &str) {
 }
 
 /// The answer to an intent that nothing else speaks against.
-async fn ask(house: &House, item: ItemId, name: &str) -> Refusal {
+pub async fn ask(house: &House, item: ItemId, name: &str) -> Refusal {
     let delivery = house.delivery(item, name).await;
     let Wanted::Revision(wanted) = &delivery.wanted else {
         panic!("it is wanted");

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lubu::clock::{Steered, Time};
+use lubu::clock::{self, Stamps, Steered, Time};
 use lubu::engine::suspects::Suspects;
 use lubu::engine::{Bench, Dice, Engine, Shared, Shelf};
 use lubu::ids::{ChannelNo, DeliveryId, ItemId};
@@ -19,10 +19,12 @@ use lubu::model::policy::{Policy, Tuning};
 use lubu::model::retry::Backoff;
 use lubu::model::scope::Scope;
 use lubu::store::act::{Accept, Accepted, Actor, Approve, LaneNews};
-use lubu::store::embedded::Options;
+use lubu::store::embedded::{self, Options};
 use lubu::store::local::Local;
 use lubu::store::{Act, Answer, Rules, Store, StoreError};
-use lubu_channels::{Channel, Clock, Document, Draft, NoMedia, Reply, Request, Transport, Trouble};
+use lubu_channels::{
+    Channel, Clock, Document, Draft, NoMedia, Reply, Request, Timestamp, Transport, Trouble,
+};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -80,6 +82,7 @@ struct Left {
 
 impl Left {
     async fn start(self) -> House {
+        self.time.restart(&self.folder.path().join("data"));
         let (store, engine, numbers) = open(self.folder.path(), &self.time, &self.wired).await;
         House {
             folder: self.folder,
@@ -112,6 +115,26 @@ impl House {
     /// The process dies where it stands and starts again: nothing is finished, nothing is told.
     pub async fn crash(self, world: &Arc<Mutex<World>>) -> Self {
         self.crash_without(world, "").await
+    }
+
+    /// The same, and this happens to the machine before it starts again.
+    pub async fn crash_while(
+        self,
+        world: &Arc<Mutex<World>>,
+        meanwhile: impl FnOnce(&Steered),
+    ) -> Self {
+        // As it is within a second.
+        self.time.keep();
+        let left = self.die(world).await;
+        meanwhile(&left.time);
+        left.start().await
+    }
+
+    /// A person says that the clock is right.
+    pub async fn confirm_clock(&self) {
+        let actor = Actor::new("leader", "cli");
+        self.engine.confirm_clock(actor).await.expect("confirmed");
+        self.engine.hub().halt(false);
     }
 
     /// The same, and this channel is no longer configured afterwards.
@@ -451,7 +474,7 @@ fn is_working(delivery: &Delivery) -> bool {
     delivery.public_state() == PublicState::Sending
 }
 
-fn revision(item: ItemId, number: u32, title: &str, at: lubu_channels::Timestamp) -> Revision {
+fn revision(item: ItemId, number: u32, title: &str, at: Timestamp) -> Revision {
     Revision {
         item,
         number,
@@ -502,7 +525,7 @@ type Opened = (Arc<dyn Store>, Engine, BTreeMap<&'static str, ChannelNo>);
 async fn open(folder: &Path, time: &Arc<Steered>, wired: &[Wired]) -> Opened {
     let doubting: Arc<dyn Time> = Arc::clone(time) as _;
     let rules = Rules::timed_by(doubting);
-    let clock = Arc::clone(time);
+    let clock = Stamps(Arc::clone(time) as _);
     let now = Arc::new(move || clock.now().timestamp_millis());
     let mut options = Options::new(folder.join("data"), now);
     options.segment_bytes = 1 << 20;
@@ -512,8 +535,15 @@ async fn open(folder: &Path, time: &Arc<Steered>, wired: &[Wired]) -> Opened {
     options.watch_panics = false;
     let own = rules.clone();
     let opening = tokio::task::spawn_blocking(move || Local::open_with(&options, own));
-    let (store, _) = opening.await.expect("opens").expect("opens");
+    let (store, opened) = opening.await.expect("opens").expect("opens");
     let store: Arc<dyn Store> = Arc::new(store);
+    let data = folder.join("data");
+    let known = clock::Opened {
+        store: embedded::store_id(&data).expect("it has one"),
+        newest: opened.newest_ms.and_then(Timestamp::from_timestamp_millis),
+        set_back: store.set_back().await.expect("read"),
+    };
+    time.opened(known, &data);
     let mut numbers = BTreeMap::new();
     for one in wired {
         let act = Act::Register {

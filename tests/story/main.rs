@@ -7,6 +7,7 @@
 
 mod approval_gate;
 mod burst;
+mod clock;
 mod door;
 mod format;
 mod halts;

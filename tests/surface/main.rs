@@ -10,6 +10,7 @@
 )]
 
 mod audit;
+mod clock;
 mod commands;
 mod configuration;
 mod desk;

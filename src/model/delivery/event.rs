@@ -69,6 +69,8 @@ pub enum Event {
     ClockBack {
         by: chrono::TimeDelta,
     },
+    /// Time passed that nobody counted: how long ago anything was is not known.
+    Uncounted,
     /// A person orders another go after a known failure.
     Retry {
         by: String,
@@ -114,6 +116,7 @@ impl Event {
             Self::LookFailed { .. } => "look_failed",
             Self::Verified { .. } => "verified",
             Self::ClockBack { .. } => "clock_back",
+            Self::Uncounted => "uncounted",
             Self::Retry { .. } => "retry",
             Self::Restored => "restored",
             Self::Freed { .. } => "freed",

@@ -5,6 +5,7 @@
 //! event. What is in flight is named by `job`, which stays as it was when its first intent went to
 //! disk: a newer `wanted` waits until the older outcome is known.
 
+mod clock;
 mod event;
 mod log;
 mod person;

@@ -624,6 +624,24 @@ fn what_waits_keeps_its_length_whichever_way_a_person_sets_the_time() {
 }
 
 #[test]
+fn what_nobody_counted_leaves_a_key_no_window_and_a_settle_time_all_of_it() {
+    let mut desk = social(false);
+    desk.send(KEYED).unsure();
+    assert_eq!(desk.state(), PublicState::Retrying, "the key still holds");
+    desk.after(Duration::from_mins(10)).must(Event::Uncounted);
+    let once = desk.d.clone();
+    desk.must(Event::Uncounted);
+    assert_eq!(
+        (once.state, once.doubt),
+        (desk.d.state.clone(), desk.d.doubt.clone())
+    );
+    desk.send(KEYED);
+    assert_eq!(desk.state(), PublicState::Unconfirmed, "it is looked for");
+    let until = desk.d.may_arrive_until(&desk.policy);
+    assert_eq!(until, Some(desk.now + desk.policy.settle));
+}
+
+#[test]
 fn what_is_withdrawn_or_left_out_after_a_restore_is_looked_for_before_it_is_called_unsent() {
     for event in [withdrawn(), Event::Kept { why: words() }] {
         let mut desk = in_place();

@@ -11,7 +11,8 @@ use lubu_channels::{
 use super::event::{Event, Illegal};
 use super::log::{close, decided, push};
 use super::{
-    Delivery, Hold, JobNow, State, Wanted, Why, person, restored, seen, unknown, verified, wanted,
+    Delivery, Hold, JobNow, State, Wanted, Why, clock, person, restored, seen, unknown, verified,
+    wanted,
 };
 use crate::model::attempt::{Attempt, Outcome, Told};
 use crate::model::policy::Policy;
@@ -52,7 +53,8 @@ pub fn transition(
             sighting,
             words,
         } => verified::verified(d, moves, sighting, words, now, policy).ok_or(illegal)?,
-        Event::ClockBack { by } => clock_back(d, by),
+        Event::ClockBack { by } => clock::back(d, by),
+        Event::Uncounted => clock::uncounted(d, now),
         Event::Retry { by } => person::retry(d, by, now, policy).ok_or(illegal)?,
         Event::Restored => restored::hold(d, now, policy).ok_or(illegal)?,
         Event::Freed { by } => restored::free(d, &by, now, policy).ok_or(illegal)?,
@@ -80,31 +82,6 @@ fn waits(d: &mut Delivery, hold: Hold) -> Legal {
         at: None,
     };
     Some(())
-}
-
-/// Waits, settle times and the window of a key are lengths: they stay as long as they were.
-fn clock_back(d: &mut Delivery, by: chrono::TimeDelta) {
-    let earlier = |at: &mut Timestamp| *at -= by;
-    match &mut d.state {
-        State::Due { at, .. } => earlier(at),
-        State::Review { since, at, .. } => [since, at].into_iter().for_each(earlier),
-        State::Held { at, .. } => at.iter_mut().for_each(earlier),
-        State::Unknown(unknown) => {
-            [&mut unknown.began, &mut unknown.ended]
-                .into_iter()
-                .for_each(earlier);
-            unknown.last_absent.iter_mut().for_each(earlier);
-            unknown.at.iter_mut().for_each(earlier);
-        }
-        State::Working { began, .. } => earlier(began),
-        State::Live | State::Failed { .. } | State::Withdrawn | State::Skipped { .. } => {}
-    }
-    earlier(&mut d.since);
-    if let Some(doubt) = &mut d.doubt {
-        [&mut doubt.since, &mut doubt.began, &mut doubt.ended]
-            .into_iter()
-            .for_each(earlier);
-    }
 }
 
 fn intent(d: &mut Delivery, job: JobNow, step: Step, now: Timestamp, policy: &Policy) -> Legal {

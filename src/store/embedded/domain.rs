@@ -71,6 +71,13 @@ impl Change {
             Change::Put { key, .. } | Change::Remove { key } => key,
         }
     }
+
+    pub fn bytes(&self) -> usize {
+        match self {
+            Change::Put { key, value } => key.len() + value.len(),
+            Change::Remove { key } => key.len(),
+        }
+    }
 }
 
 /// An act that may happen: its audit header, what it changes, and the answer for who asked.

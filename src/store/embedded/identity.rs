@@ -174,6 +174,13 @@ pub(super) fn read(data: &Path) -> Result<(Identity, u64), OpenError> {
     Ok((identity, inode))
 }
 
+/// The id of the store in this folder, if that can be read.
+pub fn store_id(data: &Path) -> Option<String> {
+    read(data)
+        .ok()
+        .map(|(identity, _)| identity.store.to_string())
+}
+
 /// What every format shares.
 #[derive(Deserialize)]
 struct Bare {

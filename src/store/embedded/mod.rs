@@ -75,6 +75,7 @@ pub use erase::{Erased, Erasure, NotErased, erase, erasures, unfinished};
 pub use error::{ActError, CareError, OpenError, Unavailable};
 pub use frame::{Chain, MAX_HEADER, MAX_KEY, MAX_REDO, MAX_VALUE, Misfit};
 pub use gap::{Gap, Landing};
+pub use identity::store_id;
 pub use memory::Table;
 pub use options::{Chance, Clock, IdSource, OnFatal, OnProgress, Options, Progress, Suspect};
 pub use reader::{Order, Reader, Scan};

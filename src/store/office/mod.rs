@@ -6,6 +6,7 @@
 
 mod adopt;
 mod approve;
+mod clock;
 mod erase;
 mod intake;
 mod lane;
@@ -98,6 +99,7 @@ impl Domain for Office {
             | Act::Withdraw { .. }
             | Act::Lane { .. }
             | Act::Sending { .. }
+            | Act::SetBack { .. }
             | Act::ClockRight { .. }
             | Act::Note { .. }
             | Act::Withhold
@@ -209,6 +211,7 @@ impl Desk<'_> {
                 news,
             } => self.lane(&actor, channel, news),
             Act::Sending { actor, stop } => self.sending(&actor, stop),
+            Act::SetBack { actor, by } => self.set_back(&actor, by),
             Act::ClockRight { actor } => {
                 Ok((header(&actor, "clock-confirmed", None), Answer::Done))
             }

@@ -34,6 +34,10 @@ impl Desk<'_> {
         if before.version != version && !bug(Bug::B9) {
             return Err(Refusal::Stale);
         }
+        // Whoever asks thinks that it is due, by a time that was set since.
+        if matches!(before.state, State::Due { at, .. } if at > self.now) {
+            return Err(Refusal::Stale);
+        }
         self.may_send()?;
         let rules = self.rules;
         let policy = policy(rules, id.channel)?;

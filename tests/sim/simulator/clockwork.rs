@@ -1,16 +1,17 @@
 //! The machine's clock is set by whoever can, and a person stops all sending and lifts it again.
 //!
-//! Out of reach is what a process cannot know when it starts: that the clock was set back, and is past the newest
-//! record all the same, be it that an earlier process knew; that it was set forward while the process was down, so
-//! that a pause seems over.
+//! A machine may be restarted with its process, and its clock set while nobody ran. Out of reach is what nobody can know then: that
+//! the clock of a machine that was restarted without a doubt was set back, and is past the newest record all
+//! the same; that it was set forward, so that a pause seems over.
 
 use std::cmp::Ordering;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use lubu::clock::{Doubt, Time as _};
+use lubu::clock::Time as _;
 
 use super::office::{NAMES, Office};
+use crate::chance::Rng;
 
 /// More than any settle time or pause of a key: waits that a clock shortened by a restart were over.
 const LONG_DOWN_S: u64 = 5 * 60;
@@ -26,24 +27,48 @@ impl Office {
             self.say("the clock is right, a person says");
             self.house.confirm_clock();
         } else if !wrong {
-            let most = if self.rng.percent(70) { 7_200 } else { 86_400 };
-            let by = i64::try_from(121 + self.rng.below(most)).unwrap_or(121);
-            let by = if self.rng.percent(50) { by } else { -by };
+            let by = wrong_by(&mut self.rng);
             self.house.time.set_wall(TimeDelta::seconds(by));
             self.say(&format!("the wall clock is set {by} s from the truth"));
         }
+        self.stood_ahead(self.house.time.skew());
         self.house.tell_lanes();
     }
 
-    /// Before a process starts. What a wrong clock makes of it must be one that it can notice; what it
-    /// cannot, does not come.
+    /// Before a process starts, which the last one left with this doubt or none, and time so far before the truth.
     pub(super) fn machine_starts(&mut self, down_s: u64) {
         let time = &self.house.time;
-        // Its records bear times of a clock that stood ahead, and time has caught up with them.
-        let behind = matches!(time.doubt(), Some(Doubt::Behind { .. }));
-        self.forgotten |= behind && time.would_be_believed();
         let (before, wall) = (time.skew(), time.wall_ahead());
-        let noticed = match wall.cmp(&before) {
+        let doubted = time.doubt().is_some();
+        if self.machine.percent(20) {
+            let by = if wall != TimeDelta::zero() && self.machine.percent(60) {
+                0
+            } else {
+                wrong_by(&mut self.machine)
+            };
+            time.set_wall(TimeDelta::seconds(by));
+            self.house.watch.say(format_args!(
+                "down, the wall clock is set {by} s from the truth"
+            ));
+        }
+        let boots = self.machine.percent(35);
+        if boots {
+            self.house.watch.say("the machine starts anew");
+            self.house.time.boots();
+        }
+        if boots && !doubted {
+            self.nobody_can_know(before, down_s);
+        }
+        // A doubt carried on by the wall stands where that was moved to.
+        let carried = before + self.house.time.wall_ahead() - wall;
+        self.stood_ahead(before.max(carried));
+        self.stood_ahead(self.house.time.wall_ahead());
+    }
+
+    /// What a wrong clock makes of it must be one that can be noticed.
+    fn nobody_can_know(&mut self, before: TimeDelta, down_s: u64) {
+        let time = &self.house.time;
+        let noticed = match time.wall_ahead().cmp(&before) {
             Ordering::Less => !time.would_be_believed(),
             Ordering::Equal => true,
             Ordering::Greater => down_s >= LONG_DOWN_S,
@@ -51,13 +76,14 @@ impl Office {
         if !noticed {
             time.set_wall(before);
         }
-        // A doubt does not outlive its process once the wrong clock has passed the newest record.
         if before < TimeDelta::zero() {
             time.set_wall(TimeDelta::zero());
             self.house.wait(Duration::from_secs(LONG_DOWN_S));
         }
-        let time = &self.house.time;
-        let most = time.wall_ahead().max(before);
+    }
+
+    /// A daemon's time stood so far before the truth.
+    fn stood_ahead(&self, most: TimeDelta) {
         for name in NAMES {
             let mut platform = self.platform(name);
             platform.ahead = platform.ahead.max(most);
@@ -82,4 +108,11 @@ impl Office {
         }
         self.house.sending(None);
     }
+}
+
+/// Seconds, by more than is followed.
+fn wrong_by(rng: &mut Rng) -> i64 {
+    let most = if rng.percent(70) { 7_200 } else { 86_400 };
+    let by = i64::try_from(121 + rng.below(most)).unwrap_or(121);
+    if rng.percent(50) { by } else { -by }
 }

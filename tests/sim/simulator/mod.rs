@@ -14,6 +14,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Mutex;
 
 use self::office::live;
+pub use self::weather::Weather;
 
 /// Events before the calm.
 const EVENTS: u32 = 90;

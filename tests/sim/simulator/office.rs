@@ -40,8 +40,8 @@ pub struct Office {
     weather: Arc<Mutex<Weather>>,
     readers: Readers,
     items: Vec<Known>,
-    /// A process knew that the clock was wrong, and the next one cannot: what comes of that is out of reach.
-    pub(super) forgotten: bool,
+    /// What becomes of the machine, of a chance of its own: the others keep theirs.
+    pub(super) machine: Rng,
 }
 
 /// How much happened, and the whole trace.
@@ -122,7 +122,7 @@ impl Office {
             weather,
             readers: Readers::default(),
             items: Vec::new(),
-            forgotten: false,
+            machine: Rng::new(!seed),
         }
     }
 
@@ -131,10 +131,6 @@ impl Office {
             self.happens();
             self.judge()
                 .map_err(|why| format!("event {event}: {why}"))?;
-            if self.forgotten {
-                self.say("the life ends here");
-                return Ok(());
-            }
         }
         self.calm_down()
     }

@@ -1,0 +1,53 @@
+//! A person's word on the clock: everything that waits is set with time.
+
+use chrono::TimeDelta;
+
+use super::{Decided, Desk, header, policy_or_retired};
+use crate::ids::DeliveryId;
+use crate::model::delivery::{Delivery, Event, transition};
+use crate::model::halt::SetBack;
+use crate::store::act::{Actor, Answer, Refusal};
+use crate::store::embedded::Change;
+use crate::store::keys;
+
+/// Of changes in one act, which has an end to its length.
+const BYTES: usize = 128 * 1024;
+
+impl Desk<'_> {
+    /// True on disk afterwards: so many deliveries as one act holds are set, and where to go on, if there is more. An
+    /// unfinished one is finished first, by what it was begun with.
+    pub(super) fn set_back(&mut self, actor: &Actor, by: TimeDelta) -> Decided {
+        let last: Option<SetBack> = self.get(keys::SET_BACK, "set back")?;
+        let set = last.unwrap_or_default().next(by);
+        let (mut after, mut upto, mut bytes) = (Vec::new(), None, 0);
+        for id in self.unsettled_after(set.upto()) {
+            if bytes > BYTES {
+                upto = after.last().map(|one: &Delivery| one.id);
+                break;
+            }
+            let before = self.delivery(id)?;
+            let policy = policy_or_retired(self.rules, id.channel);
+            let event = Event::ClockBack { by: set.by() };
+            let one = transition(before, event, self.now - set.by(), &policy, 0.5)
+                .map_err(Refusal::Illegal)?;
+            let known = self.changes.len();
+            self.put_delivery(&one)?;
+            bytes += self.changes[known..]
+                .iter()
+                .map(Change::bytes)
+                .sum::<usize>();
+            after.push(one);
+        }
+        self.put(keys::SET_BACK.to_vec(), &set.done(upto), "set back")?;
+        let mut header = header(actor, "clock-back", None);
+        header.outcome = Some(format!("{} s", set.by().num_seconds()));
+        Ok((header, Answer::Deliveries(after)))
+    }
+
+    fn unsettled_after(&self, upto: Option<DeliveryId>) -> Vec<DeliveryId> {
+        let keys = self.view.scan_prefix(keys::UNSETTLED);
+        keys.filter_map(|(key, _)| keys::delivery_of(&keys::noted_delivery(&key)))
+            .filter(|id| upto.is_none_or(|upto| *id > upto))
+            .collect()
+    }
+}

@@ -5,6 +5,7 @@
 pub mod clock;
 pub mod config;
 pub mod daemon;
+pub mod doors;
 pub mod engine;
 pub mod http;
 pub mod ids;

@@ -19,6 +19,7 @@ mod keeping;
 mod killed;
 mod main_road;
 mod office;
+mod opening;
 mod poison;
 mod schedules;
 mod secrets;

@@ -64,7 +64,7 @@ impl OpenError {
                 damage.sequence,
                 damage.why.words().1
             ),
-            OpenError::DiskFull => "磁盘已满。请腾出空间,lubu 会自动重试。".to_owned(),
+            OpenError::DiskFull => "磁盘已满。请腾出空间，lubu 会自动重试。".to_owned(),
             OpenError::Identity(path) => {
                 format!("“{}”缺失或无法读取。请从备份恢复。", path.display())
             }
@@ -76,6 +76,21 @@ impl OpenError {
             }
             OpenError::State(why) => format!("状态库打不开：{why}。lubu 会自动重试。"),
             OpenError::Io { path, source } => format!("无法读写“{}”：{source}。", path.display()),
+        }
+    }
+
+    /// Whether it can pass by itself, so that another try is worth it. What else there is needs a person, and is not
+    /// waited for: another process, a newer format, a file that may not be read.
+    pub fn passes(&self) -> bool {
+        match self {
+            OpenError::DiskFull | OpenError::State(_) => true,
+            OpenError::Io { source, .. } => passes(source),
+            OpenError::Locked { .. }
+            | OpenError::NewerFormat { .. }
+            | OpenError::Damaged(_)
+            | OpenError::Identity(_)
+            | OpenError::NoBackup(_)
+            | OpenError::NotEmpty(_) => false,
         }
     }
 
@@ -97,6 +112,20 @@ impl OpenError {
             WalkError::Io(source) => Self::io(path)(source),
         }
     }
+}
+
+/// Whether the machine lacks something that it may have again: space, handles, memory, a file system that can be written.
+pub fn passes(error: &io::Error) -> bool {
+    let handles = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+    let code = error.raw_os_error();
+    super::disk::is_full(error)
+        || handles.iter().any(|it| code == Some(it.raw_os_error()))
+        || matches!(
+            error.kind(),
+            io::ErrorKind::OutOfMemory
+                | io::ErrorKind::ReadOnlyFilesystem
+                | io::ErrorKind::WouldBlock
+        )
 }
 
 /// Why a chore of the store's own was not done. Nothing is lost by it: it is tried again later.
@@ -170,5 +199,29 @@ impl Unavailable {
             }
             Unavailable::Stopped => "存储已关闭。",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(errno: i32) -> OpenError {
+        OpenError::io("data")(io::Error::from_raw_os_error(errno))
+    }
+
+    #[test]
+    fn what_the_machine_may_have_again_passes_and_what_needs_a_person_does_not() {
+        // ENOSPC, EDQUOT, EMFILE, ENFILE, ENOMEM, EROFS
+        for errno in [28, 122, 24, 23, 12, 30] {
+            assert!(of(errno).passes(), "{errno}");
+        }
+        // EACCES, EIO, ENOTDIR
+        for errno in [13, 5, 20] {
+            assert!(!of(errno).passes(), "{errno}");
+        }
+        assert!(OpenError::State("locked".to_owned()).passes());
+        assert!(!OpenError::Locked { pid: Some(1) }.passes());
+        assert!(!OpenError::NewerFormat { found: 2, known: 1 }.passes());
     }
 }

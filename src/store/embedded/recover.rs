@@ -119,7 +119,7 @@ pub(super) struct Opening<'a> {
 
 pub(super) fn open(options: &Options) -> Result<Recovered, OpenError> {
     let data = &options.folder;
-    let lock = identity::lock(data)?;
+    let lock = identity::hold(options)?;
     let (identity, standing) = identity::establish(options)?;
     // Read before sled is opened: setting a corrupt one aside removes the file.
     let checkpoint = checkpoint::read(data).map_err(OpenError::io(data))?;
@@ -196,7 +196,7 @@ pub(super) struct Shut {
 /// repairs it finds what there was: a state that is not believed is read anew into a place of its own.
 pub(super) fn open_shut(options: &Options, damage: Damage) -> Result<Shut, OpenError> {
     let data = &options.folder;
-    let lock = identity::lock(data)?;
+    let lock = identity::hold(options)?;
     let (identity, standing) = identity::establish(options)?;
     let checkpoint = checkpoint::read(data).map_err(OpenError::io(data))?;
     let checkpoint = checkpoint.filter(|found| identity.knows(found.head.store));

@@ -76,6 +76,13 @@ impl Opening<'_> {
                 "the state is rebuilt from the journal: {reason}"
             );
         }
+        if reason.is_some() {
+            // Told from the beginning: what comes before the first entries takes its time, too.
+            (self.options.on_progress)(Progress {
+                sequence: 0,
+                of: end.position.sequence,
+            });
+        }
         checkpoint::remove(self.data(), &self.options.disk).map_err(OpenError::io(self.data()))?;
         drop(state);
         let mut above = u64::MAX;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::frame::Misfit;
+use super::record::RecordError;
 use super::walk::{Damage, WalkError};
 
 /// Why the store did not open. Nothing was changed that a second try would miss.
@@ -19,6 +20,18 @@ pub enum OpenError {
         "open the store: it has format {found}, and this version knows up to {known}; install a newer lubu"
     )]
     NewerFormat { found: u32, known: u32 },
+    #[error(
+        "open the store: it has format {found}, which this version cannot bring to {known}; install a version in between first"
+    )]
+    OlderFormat { found: u32, known: u32 },
+    #[error(
+        "look into the store: it has format {found}; starting this version once brings it to {known}"
+    )]
+    NotMigrated { found: u32, known: u32 },
+    #[error(
+        "bring the store from format {found} to {known}: {why}; nothing is lost, the version before still opens it"
+    )]
+    Unmigrated { found: u32, known: u32, why: String },
     #[error(
         "open the store: journal segment {} is damaged at byte {} (sequence {}): {}; repair from a backup or accept the gap",
         .0.segment, .0.offset, .0.sequence, .0.why.words().0
@@ -57,6 +70,15 @@ impl OpenError {
             OpenError::NewerFormat { found, known } => {
                 format!("数据格式为 {found}，本版本最高支持 {known}。请安装更新的 lubu。")
             }
+            OpenError::OlderFormat { found, known } => {
+                format!("数据格式为 {found}，本版本不能直接升级到 {known}。请先安装中间版本。")
+            }
+            OpenError::NotMigrated { found, known } => {
+                format!("数据格式为 {found}。用本版本启动一次即升级到 {known}，之后再试。")
+            }
+            OpenError::Unmigrated { found, known, why } => format!(
+                "数据格式由 {found} 升级到 {known} 失败：{why}。数据没有丢失，原版本仍可打开。"
+            ),
             OpenError::Damaged(damage) => format!(
                 "日志第 {} 段在第 {} 字节处损坏（序号 {}）:{}。已停止发送，请从备份修复或接受缺口。",
                 damage.segment,
@@ -87,6 +109,9 @@ impl OpenError {
             OpenError::Io { source, .. } => passes(source),
             OpenError::Locked { .. }
             | OpenError::NewerFormat { .. }
+            | OpenError::OlderFormat { .. }
+            | OpenError::NotMigrated { .. }
+            | OpenError::Unmigrated { .. }
             | OpenError::Damaged(_)
             | OpenError::Identity(_)
             | OpenError::NoBackup(_)
@@ -142,6 +167,8 @@ pub enum CareError {
     Damaged(Damage),
     #[error("make a base: the journal does not follow the base before")]
     Disagrees,
+    #[error("bring the record {key} to another format: {why}")]
+    Unmigrated { key: String, why: RecordError },
     #[error("make a file: what was written is not what is read back")]
     ReadBack,
     #[error("read the state: {0}")]

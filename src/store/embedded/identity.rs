@@ -67,6 +67,18 @@ pub(super) struct Pending {
     pub(super) outcome: String,
 }
 
+impl Pending {
+    /// Something that the store did by itself.
+    pub(super) fn of_ours(what: &str, outcome: String) -> Self {
+        Self {
+            what: what.to_owned(),
+            by: super::own::WHO.to_owned(),
+            reason: String::new(),
+            outcome,
+        }
+    }
+}
+
 impl Identity {
     /// Whether a head with this store id speaks of our journal.
     pub(super) fn knows(&self, store: Uuid) -> bool {

@@ -10,7 +10,7 @@
 //!
 //! In reading order: `domain record disk frame segment gap walk journal state view reader checkpoint identity room
 //! recover
-//! ending sorted base replay inbox writer own start keeper watch fatal blobs pack merge strip collect care audit
+//! ending sorted base replay migrate inbox writer own start keeper watch fatal blobs pack merge strip collect care audit
 //! repair check backup
 //! erase`.
 
@@ -36,6 +36,7 @@ mod keeper;
 mod layers;
 mod memory;
 mod merge;
+mod migrate;
 mod options;
 mod own;
 mod pack;
@@ -76,6 +77,7 @@ pub use frame::{Chain, MAX_HEADER, MAX_KEY, MAX_REDO, MAX_VALUE, Misfit};
 pub use gap::{Gap, Landing};
 pub use identity::{Lock, lock};
 pub use memory::Table;
+pub use migrate::{Migrate, Migration};
 pub use options::{Chance, Clock, IdSource, OnFatal, OnProgress, Options, Progress, Suspect};
 pub use reader::{Order, Reader, Scan};
 pub use recover::{Cut, Opened, Rebuilt};

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::disk::Disk;
 use super::identity::Lock;
+use super::migrate::{MIGRATIONS, Migration};
 
 /// UTC milliseconds.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -64,6 +65,8 @@ pub struct Options {
     pub on_progress: OnProgress,
     /// The folder, where it was taken before. Given up with the last clone of it, so not to be kept.
     pub held: Option<Lock>,
+    /// The way from older formats to this one.
+    pub migrations: &'static [Migration],
     pub disk: Disk,
 }
 
@@ -97,6 +100,7 @@ impl Options {
             }),
             on_progress: Arc::new(|_| {}),
             held: None,
+            migrations: MIGRATIONS,
             disk: Disk::default(),
         }
     }

@@ -87,7 +87,10 @@ impl Opening<'_> {
         drop(state);
         let mut above = u64::MAX;
         let state = loop {
-            let base = self.base_below(end, above)?;
+            let base = match self.base_below(end, above)? {
+                None => self.base_again(end, above)?,
+                base => base,
+            };
             let state = self.empty_state()?;
             if self.fill(&state, base.as_ref(), end)? {
                 self.opened.base = base.map(|base| base.head.position.sequence);
@@ -158,7 +161,7 @@ impl Opening<'_> {
         let position = base.map(|base| base.head.position);
         let filled = base.map_or(Ok(()), |base| replay.base(base));
         let walked = filled.and_then(|()| {
-            walk::walk_behind(trail, position, end.until(), &mut |entry, place| {
+            walk::walk_behind(trail, position, end.until(), FORMAT, &mut |entry, place| {
                 replay.entry(entry, place)
             })
         });
@@ -190,9 +193,13 @@ impl Opening<'_> {
         let filled = base.as_ref().map_or(Ok(()), |base| replay.base(base));
         let position = base.map(|base| base.head.position);
         let walked = filled.and_then(|()| {
-            walk::walk_behind(self.ground.trail(), position, until, &mut |entry, place| {
-                replay.entry(entry, place)
-            })
+            walk::walk_behind(
+                self.ground.trail(),
+                position,
+                until,
+                FORMAT,
+                &mut |entry, place| replay.entry(entry, place),
+            )
         });
         let done = match walked {
             // Read up to here; that is what was asked for.

@@ -18,12 +18,14 @@ use crate::engine::{Bench, Dice, Engine, Shared, Shelf};
 use crate::http::App;
 use crate::ids::ChannelNo;
 use crate::model::policy::{Policy, Tuning};
-use crate::service::opening::{NotYet, Opening};
+use crate::service::opening::{AGAIN, NotYet, Opening};
 use crate::service::{Inspection, Service};
 use crate::store::embedded::{self, Lock, Opened, Options};
 use crate::store::local::{self, Local};
 use crate::store::{Act, Answer, Rules, Store, StoreError};
-use crate::{inbox, telemetry};
+use crate::supervisor::Supervisor;
+use crate::watchdog::Watchdog;
+use crate::{inbox, telemetry, watchdog};
 
 /// So long the end of the process waits at most until what was at work is excused.
 const EXCUSED_WITHIN: Duration = Duration::from_secs(1);
@@ -37,6 +39,7 @@ pub struct Daemon {
     stop: CancellationToken,
     tasks: TaskTracker,
     socket: SocketFile,
+    watchdog: Watchdog,
 }
 
 /// Why it did not start: a sentence, in both languages.
@@ -66,6 +69,14 @@ fn cannot(what: &str, what_zh: &str, error: &impl std::fmt::Display) -> NotStart
 
 /// Starts everything and returns once it is ready for work. Who asks meanwhile is told what it is at.
 pub async fn start(config: Config) -> Result<Daemon, NotStarted> {
+    start_under(config, Arc::default()).await
+}
+
+/// The same under a supervisor, who is told as well.
+pub async fn start_under(
+    config: Config,
+    supervisor: Arc<Supervisor>,
+) -> Result<Daemon, NotStarted> {
     let clock = Arc::new(Real::default());
     let time: Arc<dyn Time> = Arc::clone(&clock) as _;
     let rules = Rules::timed_by(Arc::clone(&time));
@@ -78,6 +89,12 @@ pub async fn start(config: Config) -> Result<Daemon, NotStarted> {
     // A start that fails, or is given up, closes what it opened.
     let given_up = stop.clone().drop_guard();
     let opening = Arc::new(Opening::new(config.daemon.timezone));
+    let telling = stop.child_token();
+    let told = tell_of_opening(Arc::clone(&opening), supervisor, Arc::clone(&time));
+    let told = telling.clone().run_until_cancelled_owned(told);
+    hall.tasks.spawn(told);
+    // Ends with the opening, however that ends.
+    let telling = telling.drop_guard();
     let (doors, held) = Doors::open(&config, &opening, time.as_ref(), &hall).await?;
     hall.serve_sites(&config).await?;
     let way = Opener {
@@ -131,36 +148,56 @@ pub async fn start(config: Config) -> Result<Daemon, NotStarted> {
         names,
         inspection: Inspection::default(),
     });
+    drop(telling);
     doors.admit(&App {
         service: Arc::clone(&service),
         metrics: telemetry::metrics(),
     });
     let tasks = hall.tasks;
     if access == Access::Full {
-        if let Some(folder) = &config.daemon.inbox {
-            tasks.spawn(inbox::watch(
-                Arc::clone(&service),
-                folder.clone(),
-                stop.clone(),
-            ));
-        }
-        tasks.spawn(run_schedules(Arc::clone(&service), stop.clone()));
-        for (number, _) in service.names.clone() {
-            let service = Arc::clone(&service);
-            tasks.spawn(async move {
-                let orders = &service.config.verify;
-                service.engine.keep_watch(number, orders).await;
-            });
-        }
-        tasks.spawn(watch_clock(Arc::clone(&service), stop.clone()));
+        work(&service, &tasks, &stop);
     }
+    let suspects = service.engine.shared.suspects.clone();
+    let runtime = tokio::runtime::Handle::current();
+    let watchdog = Watchdog::start(&runtime, suspects, watchdog::TICK, watchdog::abort())
+        .map_err(|error| cannot("start the watchdog", "启动看门线程", &error))?;
     Ok(Daemon {
         service,
+        watchdog,
         address: doors.address,
         stop: given_up.disarm(),
         tasks,
         socket: doors.socket,
     })
+}
+
+/// What goes on beside the lanes where something may be written.
+fn work(service: &Arc<Service>, tasks: &TaskTracker, stop: &CancellationToken) {
+    if let Some(folder) = &service.config.daemon.inbox {
+        tasks.spawn(inbox::watch(
+            Arc::clone(service),
+            folder.clone(),
+            stop.clone(),
+        ));
+    }
+    tasks.spawn(run_schedules(Arc::clone(service), stop.clone()));
+    for (number, _) in service.names.clone() {
+        let service = Arc::clone(service);
+        tasks.spawn(async move {
+            let orders = &service.config.verify;
+            service.engine.keep_watch(number, orders).await;
+        });
+    }
+    tasks.spawn(watch_clock(Arc::clone(service), stop.clone()));
+}
+
+/// Every few seconds as long as it takes: a supervisor ends what starts too slowly and says nothing.
+async fn tell_of_opening(opening: Arc<Opening>, supervisor: Arc<Supervisor>, time: Arc<dyn Time>) {
+    loop {
+        let status = format!("STATUS={}", opening.words());
+        supervisor.say(&[&status, "EXTEND_TIMEOUT_USEC=60000000"]);
+        time.sleep_until(time.now() + AGAIN).await;
+    }
 }
 
 /// What the last process left at work. After a restart of the machine nothing of it is a death.
@@ -371,9 +408,28 @@ fn seed() -> u64 {
 }
 
 impl Daemon {
+    /// Tells a supervisor that asks for it that the runtime turns. Never ends.
+    pub fn alive(&self, supervisor: Arc<Supervisor>) -> impl Future<Output = ()> + use<> {
+        let time = Arc::clone(&self.service.time);
+        async move {
+            let Some(patience) = supervisor.patience else {
+                return std::future::pending().await;
+            };
+            // A task of its own: the one that calls may run where no worker does.
+            let saying = tokio::spawn(async move {
+                loop {
+                    supervisor.say(&["WATCHDOG=1"]);
+                    time.sleep_until(time.now() + patience / 3).await;
+                }
+            });
+            drop(saying.await);
+        }
+    }
+
     /// Stops in order: no new work, running steps finish, the store makes its checkpoint.
     pub async fn stop(self) {
         self.stop.cancel();
+        self.watchdog.rest();
         let within = self.service.config.daemon.stop_within;
         self.service.engine.stop(within).await;
         self.tasks.close();

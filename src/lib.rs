@@ -15,4 +15,6 @@ pub mod model;
 pub mod planted;
 pub mod service;
 pub mod store;
+pub mod supervisor;
 pub mod telemetry;
+pub mod watchdog;

@@ -23,4 +23,5 @@ mod opening;
 mod poison;
 mod schedules;
 mod secrets;
+mod supervised;
 mod verify;

@@ -25,6 +25,8 @@ pub struct Office {
     pub api: SocketAddr,
     pub http: Client,
     daemon: Option<Child>,
+    /// What the daemon finds in its environment.
+    pub env: Vec<(&'static str, String)>,
 }
 
 /// What a command said.
@@ -82,6 +84,7 @@ impl Office {
             api,
             http,
             daemon: None,
+            env: Vec::new(),
         };
         office.secret("token", TOKEN);
         office.secret("portal", lubu_sandbox::PORTAL_SECRET);
@@ -173,6 +176,7 @@ impl Office {
             .stdout(Stdio::null())
             .stderr(log)
             .env("LUBU_LOG", "info,lubu=debug")
+            .envs(self.env.iter().cloned())
             .spawn();
         self.daemon = Some(daemon.expect("the daemon starts"));
     }

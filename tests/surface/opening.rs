@@ -101,12 +101,16 @@ fn hold_back(segment: &Path) -> Vec<u8> {
     bytes
 }
 
+/// Who waits gets the bytes, and who comes later finds the file as it was.
 fn let_through(segment: &Path, bytes: &[u8]) {
-    let mut pipe = std::fs::OpenOptions::new()
-        .write(true)
-        .open(segment)
-        .expect("a reader");
-    pipe.write_all(bytes).expect("written");
+    let pipe = std::fs::OpenOptions::new().write(true).open(segment);
+    put_back(segment, bytes);
+    pipe.expect("a reader").write_all(bytes).expect("written");
+}
+
+fn put_back(segment: &Path, bytes: &[u8]) {
+    std::fs::remove_file(segment).expect("removed");
+    std::fs::write(segment, bytes).expect("put back");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,8 +141,6 @@ async fn while_the_state_is_rebuilt_it_says_so_and_then_it_works_on_the_same_doo
             (said["ready"] == true).then_some(())
         })
         .await;
-    std::fs::remove_file(&segment).expect("removed");
-    std::fs::write(&segment, bytes).expect("put back");
     assert_eq!(office.delivery(&item, WEIBO)["state"], "published");
     assert_eq!(office.public(Platform::Weibo).len(), 1);
     assert_eq!(office.stop(), 0);
@@ -154,8 +156,7 @@ async fn told_to_stop_in_the_middle_of_a_rebuild_it_stops_at_once_and_the_next_s
     doing(&office, "rebuilding").await;
     assert_eq!(office.stop(), 0);
     assert!(!office.path("data/lubu.sock").exists());
-    std::fs::remove_file(&segment).expect("removed");
-    std::fs::write(&segment, bytes).expect("put back");
+    put_back(&segment, &bytes);
     office.serve().await;
     assert_eq!(office.delivery(&item, PORTAL)["state"], "published");
 }

@@ -125,6 +125,15 @@ impl Opening<'_> {
         let mut after = end.position;
         let last = end.last.as_ref().map_or(0, |last| last.header.number);
         let listed = segment::list(journal).map_err(failed())?;
+        // Formats only rise: where the oldest is ours, all are.
+        let oldest = listed.keys().next().copied().unwrap_or(0);
+        let oldest = match end.last {
+            Some(_) => segment::load_header(journal, oldest).map_err(failed())?,
+            None => None,
+        };
+        if oldest.is_none_or(|header| header.format == FORMAT) {
+            return Ok(None);
+        }
         for &number in listed.range(..=last).rev().map(|(number, _)| number) {
             let Some(header) = segment::load_header(journal, number).map_err(failed())? else {
                 continue;

@@ -1,29 +1,31 @@
 //! The daemon: opens the store, starts the lanes, listens, and stops in order.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use axum::Router;
 use lubu_channels::kit::http::Http;
 use lubu_channels::{Timestamp, Words};
-use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{self, Real, Stamps, Time};
 use crate::config::{ChannelConfig, Config};
+use crate::doors::{Doors, Hall, SocketFile};
 use crate::engine::suspects::Suspects;
 use crate::engine::{Bench, Dice, Engine, Shared, Shelf};
-use crate::http::{self, App};
+use crate::http::App;
 use crate::ids::ChannelNo;
 use crate::model::policy::{Policy, Tuning};
+use crate::service::opening::{AGAIN, NotYet, Opening};
 use crate::service::{Inspection, Service};
-use crate::store::embedded;
-use crate::store::local::Local;
+use crate::store::embedded::{self, Lock, Opened, Options};
+use crate::store::local::{self, Local};
 use crate::store::{Act, Answer, Rules, Store, StoreError};
-use crate::{inbox, telemetry};
+use crate::supervisor::Supervisor;
+use crate::watchdog::Watchdog;
+use crate::{inbox, telemetry, watchdog};
 
 /// So long the end of the process waits at most until what was at work is excused.
 const EXCUSED_WITHIN: Duration = Duration::from_secs(1);
@@ -37,6 +39,8 @@ pub struct Daemon {
     clock: Arc<Real>,
     stop: CancellationToken,
     tasks: TaskTracker,
+    socket: SocketFile,
+    watchdog: Watchdog,
 }
 
 /// Why it did not start: a sentence, in both languages.
@@ -64,21 +68,54 @@ fn cannot(what: &str, what_zh: &str, error: &impl std::fmt::Display) -> NotStart
     ))
 }
 
-/// Starts everything and returns once it is ready for work.
+/// Starts everything and returns once it is ready for work. Who asks meanwhile is told what it is at.
 pub async fn start(config: Config) -> Result<Daemon, NotStarted> {
+    start_under(config, Arc::default()).await
+}
+
+/// The same under a supervisor, who is told as well.
+pub async fn start_under(
+    config: Config,
+    supervisor: Arc<Supervisor>,
+) -> Result<Daemon, NotStarted> {
     let clock = Arc::new(Real::of(&config.daemon.data));
     let time: Arc<dyn Time> = Arc::clone(&clock) as _;
     let rules = Rules::timed_by(Arc::clone(&time));
     let at_work: Arc<OnceLock<Suspects>> = Arc::default();
-    let (store, access) = open(&config, &clock, rules.clone(), &at_work).await?;
-    let store: Arc<dyn Store> = Arc::new(store);
-    let names = match access {
-        Access::Full => register(store.as_ref(), &config.channels).await?,
-        Access::Reading => registered(store.as_ref(), &config.channels).await?,
+    let stop = CancellationToken::new();
+    let hall = Hall {
+        stop: stop.clone(),
+        tasks: TaskTracker::new(),
     };
+    // A start that fails, or is given up, closes what it opened.
+    let given_up = stop.clone().drop_guard();
+    let opening = Arc::new(Opening::new(config.daemon.timezone));
+    let telling = stop.child_token();
+    let told = tell_of_opening(Arc::clone(&opening), supervisor, Arc::clone(&time));
+    let told = telling.clone().run_until_cancelled_owned(told);
+    hall.tasks.spawn(told);
+    // Ends with the opening, however that ends.
+    let telling = telling.drop_guard();
+    let (doors, held) = Doors::open(&config, &opening, time.as_ref(), &hall).await?;
+    hall.serve_sites(&config).await?;
+    let way = Opener {
+        data: config.daemon.data.clone(),
+        clock: Arc::clone(&clock),
+        rules: rules.clone(),
+        at_work: Arc::clone(&at_work),
+        opening: Arc::clone(&opening),
+        held,
+    };
+    let opened = opening.insist(time.as_ref(), || way.open()).await;
+    drop(way);
+    let (store, access) = opened.map_err(NotStarted)?;
+    let store: Arc<dyn Store> = Arc::new(store);
+    let registering = opening.insist(time.as_ref(), || async {
+        Ok(register(store.as_ref(), &config.channels, access).await?)
+    });
+    let names = registering.await.map_err(NotStarted)?;
     let policies = policies(&config.channels, &names);
     rules.replace(policies.clone());
-    let stop = CancellationToken::new();
     let http = Http::new(&config.http)
         .map_err(|error| cannot("start the HTTP client", "启动 HTTP 客户端", &error))?;
     let guarded = Http::guarded(&config.http)
@@ -94,11 +131,14 @@ pub async fn start(config: Config) -> Result<Daemon, NotStarted> {
             .get_or_init(|| suspects(&config, time.now()))
             .clone(),
     });
-    let benches = benches(&config.channels, &policies, &shared);
-    let engine = match access {
-        Access::Full => Engine::start(Arc::clone(&shared), benches).await?,
-        Access::Reading => Engine::idle(Arc::clone(&shared), benches),
-    };
+    let starting = opening.insist(time.as_ref(), || async {
+        let benches = benches(&config.channels, &policies, &shared);
+        match access {
+            Access::Full => Ok(Engine::start(Arc::clone(&shared), benches).await?),
+            Access::Reading => Ok(Engine::idle(Arc::clone(&shared), benches)),
+        }
+    });
+    let engine = starting.await.map_err(NotStarted)?;
     let config = Arc::new(config);
     let service = Arc::new(Service {
         config: Arc::clone(&config),
@@ -109,35 +149,58 @@ pub async fn start(config: Config) -> Result<Daemon, NotStarted> {
         names,
         inspection: Inspection::default(),
     });
-    let tasks = TaskTracker::new();
-    let address = listen(&config, &service, &stop, &tasks).await?;
-    serve_sites(&config, &stop, &tasks).await?;
+    drop(telling);
+    doors.admit(&App {
+        service: Arc::clone(&service),
+        metrics: telemetry::metrics(),
+    });
+    let tasks = hall.tasks;
     if access == Access::Full {
-        if let Some(folder) = &config.daemon.inbox {
-            tasks.spawn(inbox::watch(
-                Arc::clone(&service),
-                folder.clone(),
-                stop.clone(),
-            ));
-        }
-        tasks.spawn(run_schedules(Arc::clone(&service), stop.clone()));
-        for (number, _) in service.names.clone() {
-            let service = Arc::clone(&service);
-            tasks.spawn(async move {
-                let orders = &service.config.verify;
-                service.engine.keep_watch(number, orders).await;
-            });
-        }
-        let clock = Arc::clone(&clock);
-        tasks.spawn(watch_clock(Arc::clone(&service), clock, stop.clone()));
+        work(&service, &clock, &tasks, &stop);
     }
+    let suspects = service.engine.shared.suspects.clone();
+    let runtime = tokio::runtime::Handle::current();
+    let watchdog = Watchdog::start(&runtime, suspects, watchdog::TICK, watchdog::abort())
+        .map_err(|error| cannot("start the watchdog", "启动看门线程", &error))?;
     Ok(Daemon {
         service,
-        address,
+        watchdog,
+        address: doors.address,
         clock,
-        stop,
+        stop: given_up.disarm(),
         tasks,
+        socket: doors.socket,
     })
+}
+
+/// What goes on beside the lanes where something may be written.
+fn work(service: &Arc<Service>, clock: &Arc<Real>, tasks: &TaskTracker, stop: &CancellationToken) {
+    if let Some(folder) = &service.config.daemon.inbox {
+        tasks.spawn(inbox::watch(
+            Arc::clone(service),
+            folder.clone(),
+            stop.clone(),
+        ));
+    }
+    tasks.spawn(run_schedules(Arc::clone(service), stop.clone()));
+    for (number, _) in service.names.clone() {
+        let service = Arc::clone(service);
+        tasks.spawn(async move {
+            let orders = &service.config.verify;
+            service.engine.keep_watch(number, orders).await;
+        });
+    }
+    let clock = Arc::clone(clock);
+    tasks.spawn(watch_clock(Arc::clone(service), clock, stop.clone()));
+}
+
+/// Every few seconds as long as it takes: a supervisor ends what starts too slowly and says nothing.
+async fn tell_of_opening(opening: Arc<Opening>, supervisor: Arc<Supervisor>, time: Arc<dyn Time>) {
+    loop {
+        let status = format!("STATUS={}", opening.words());
+        supervisor.say(&[&status, "EXTEND_TIMEOUT_USEC=60000000"]);
+        time.sleep_until(time.now() + AGAIN).await;
+    }
 }
 
 /// What the last process left at work. After a restart of the machine nothing of it is a death.
@@ -154,39 +217,61 @@ enum Access {
     Reading,
 }
 
-async fn open(
-    config: &Config,
-    clock: &Arc<Real>,
+/// What the store is opened with, as often as it takes.
+struct Opener {
+    data: PathBuf,
+    clock: Arc<Real>,
     rules: Rules,
-    at_work: &Arc<OnceLock<Suspects>>,
-) -> Result<(Local, Access), NotStarted> {
-    let folder = config.daemon.data.clone();
-    if let Some(parent) = folder.parent() {
-        std::fs::create_dir_all(parent)
-            .map_err(|error| cannot("make the data folder", "建立数据目录", &error))?;
+    at_work: Arc<OnceLock<Suspects>>,
+    opening: Arc<Opening>,
+    held: Lock,
+}
+
+impl Opener {
+    fn options(&self) -> Options {
+        let mut options =
+            local::options(&self.data, Arc::new(Stamps(Arc::clone(&self.clock) as _)));
+        let (at_work, end) = (Arc::clone(&self.at_work), Arc::clone(&options.on_fatal));
+        options.on_fatal = Arc::new(move |why| {
+            if let Some(suspects) = at_work.get() {
+                suspects.excuse(EXCUSED_WITHIN);
+            }
+            end(why);
+        });
+        let doubting = self.rules.clone();
+        options.clock_suspect = Arc::new(move || doubting.doubt().is_some());
+        let opening = Arc::clone(&self.opening);
+        options.on_progress = Arc::new(move |at| opening.progress(at));
+        options.held = Some(self.held.clone());
+        options
     }
-    let stamps = Arc::new(Stamps(Arc::clone(clock) as _));
-    let at_work = Arc::clone(at_work);
-    let excuse = Arc::new(move || {
-        if let Some(suspects) = at_work.get() {
-            suspects.excuse(EXCUSED_WITHIN);
-        }
-    });
-    let opening =
-        tokio::task::spawn_blocking(move || Local::open_ending(&folder, stamps, rules, excuse));
-    let opened = opening
-        .await
-        .map_err(|error| cannot("open the store", "打开存储", &error))?;
-    let (store, opened) =
-        opened.map_err(|error| NotStarted(Words::new(error.zh(), format!("failed to {error}"))))?;
-    let newest = opened.newest_ms.and_then(Timestamp::from_timestamp_millis);
-    let known = clock::Opened {
-        store: embedded::store_id(&config.daemon.data).unwrap_or_default(),
-        newest,
-        // One that cannot be read fits no file that was kept.
-        set_back: store.set_back().await.unwrap_or_default(),
-    };
-    clock.opened(known, &config.daemon.data);
+
+    async fn open(&self) -> Result<(Local, Access), NotYet> {
+        let (options, rules) = (self.options(), self.rules.clone());
+        let opening = tokio::task::spawn_blocking(move || Local::open_with(&options, rules));
+        let opened = opening
+            .await
+            .map_err(|error| NotYet::Never(cannot("open the store", "打开存储", &error).0))?;
+        let (store, opened) = opened?;
+        self.timed(&store, &opened).await;
+        let access = told(&self.data, &store, &opened);
+        Ok((store, access))
+    }
+
+    /// From here on the clock knows what was recorded, and what was believed before.
+    async fn timed(&self, store: &Local, opened: &Opened) {
+        let known = clock::Opened {
+            store: embedded::store_id(&self.data).unwrap_or_default(),
+            newest: opened.newest_ms.and_then(Timestamp::from_timestamp_millis),
+            // One that cannot be read fits no file that was kept.
+            set_back: store.set_back().await.unwrap_or_default(),
+        };
+        self.clock.opened(known, &self.data);
+    }
+}
+
+/// Says what an opening found, and what may be done with it.
+fn told(data: &Path, store: &Local, opened: &Opened) -> Access {
     if let Some(rebuilt) = &opened.rebuilt {
         tracing::warn!(
             "the state was rebuilt from the journal ({rebuilt:?}), {} acts",
@@ -202,48 +287,44 @@ async fn open(
     }
     if opened.damage.is_some() {
         tracing::error!("nothing is taken in or sent: {}", store.standing().words.en);
-        return Ok((store, Access::Reading));
+        return Access::Reading;
     }
     if let Some(cut) = &opened.cut {
         tracing::warn!("an unfinished end of the journal was set aside: {cut:?}");
     }
-    if let Ok(Some(item)) = embedded::unfinished(&config.daemon.data) {
+    if let Ok(Some(item)) = embedded::unfinished(data) {
         tracing::error!("the erasure of {item} is not finished: run `lubu erase {item}` again");
     }
     if !store.standing().adopted {
         tracing::warn!("{}", store.standing().words.en);
     }
-    Ok((store, Access::Full))
+    Access::Full
 }
 
-/// The channels' numbers as they are known, where none can be given.
-async fn registered(
-    store: &dyn Store,
-    channels: &[ChannelConfig],
-) -> Result<Vec<(ChannelNo, String)>, StoreError> {
-    let known = store.channels().await?;
-    let number = |config: &ChannelConfig| {
-        let same = known.iter().find(|one| {
-            one.name == config.name
-                && one.adapter == config.adapter
-                && one.account == config.channel.caps().account
-        });
-        same.map(|one| (one.number, config.name.clone()))
-    };
-    Ok(channels.iter().filter_map(number).collect())
-}
-
-/// Every configured channel's number in this store.
+/// Every configured channel's number in this store. Asks for one only where none is known: a full disk gives no new ones.
 async fn register(
     store: &dyn Store,
     channels: &[ChannelConfig],
+    access: Access,
 ) -> Result<Vec<(ChannelNo, String)>, StoreError> {
+    let known = store.channels().await?;
     let mut names = Vec::new();
     for config in channels {
+        let account = config.channel.caps().account.clone();
+        let same = known.iter().find(|one| {
+            one.name == config.name && one.adapter == config.adapter && one.account == account
+        });
+        if let Some(same) = same {
+            names.push((same.number, config.name.clone()));
+            continue;
+        }
+        if access == Access::Reading {
+            continue;
+        }
         let act = Act::Register {
             name: config.name.clone(),
             adapter: config.adapter.clone(),
-            account: config.channel.caps().account.clone(),
+            account,
         };
         if let Answer::Channel(number) = store.act(act).await? {
             names.push((number, config.name.clone()));
@@ -289,93 +370,6 @@ fn benches(channels: &[ChannelConfig], policies: &[Policy], shared: &Arc<Shared>
             })
         })
         .collect()
-}
-
-async fn listen(
-    config: &Config,
-    service: &Arc<Service>,
-    stop: &CancellationToken,
-    tasks: &TaskTracker,
-) -> Result<Option<std::net::SocketAddr>, NotStarted> {
-    let app = App {
-        service: Arc::clone(service),
-        metrics: telemetry::metrics(),
-    };
-    let socket = bind_socket(&config.daemon.socket)
-        .map_err(|error| cannot("listen on the socket", "监听本机套接字", &error))?;
-    serve(socket, http::socket(app.clone()), stop, tasks);
-    let Some(address) = config.daemon.listen else {
-        return Ok(None);
-    };
-    let listener = TcpListener::bind(address).await.map_err(|error| {
-        NotStarted(Words::new(
-            format!("监听 {address} 失败：{error}。端口可能被占用，请改 [daemon] listen。"),
-            format!("failed to listen on {address}: {error}; change [daemon] listen."),
-        ))
-    })?;
-    let bound = listener.local_addr().ok();
-    serve(listener, http::tcp(app), stop, tasks);
-    Ok(bound)
-}
-
-/// The socket of a process that is gone is replaced; the store's lock has excluded a living one.
-fn bind_socket(path: &Path) -> io::Result<UnixListener> {
-    use std::os::unix::fs::PermissionsExt as _;
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
-}
-
-fn serve<L>(listener: L, router: Router, stop: &CancellationToken, tasks: &TaskTracker)
-where
-    L: axum::serve::Listener,
-    L::Addr: std::fmt::Debug,
-{
-    let stop = stop.clone();
-    tasks.spawn(async move {
-        let ended = axum::serve(listener, router)
-            .with_graceful_shutdown(stop.cancelled_owned())
-            .await;
-        if let Err(error) = ended {
-            tracing::error!("a listener ended: {error}");
-        }
-    });
-}
-
-/// Sites of the office's own that the configuration asks to serve from here.
-async fn serve_sites(
-    config: &Config,
-    stop: &CancellationToken,
-    tasks: &TaskTracker,
-) -> Result<(), NotStarted> {
-    for channel in &config.channels {
-        let Some(pages) = channel.channel.pages() else {
-            continue;
-        };
-        let Some(address) = pages.listen() else {
-            continue;
-        };
-        let listener = TcpListener::bind(address).await.map_err(|error| {
-            NotStarted(Words::new(
-                format!("渠道 {} 监听 {address} 失败：{error}。", channel.name),
-                format!(
-                    "channel {}: failed to listen on {address}: {error}.",
-                    channel.name
-                ),
-            ))
-        })?;
-        tracing::info!(
-            channel = channel.name,
-            "{} is served on http://{address}",
-            channel.name
-        );
-        serve(listener, pages.router(), stop, tasks);
-    }
-    Ok(())
 }
 
 /// Says aloud when sending stops and when it goes on, and keeps what is believed of the clock; what is sent is decided at each
@@ -430,9 +424,28 @@ fn seed() -> u64 {
 }
 
 impl Daemon {
+    /// Tells a supervisor that asks for it that the runtime turns. Never ends.
+    pub fn alive(&self, supervisor: Arc<Supervisor>) -> impl Future<Output = ()> + use<> {
+        let time = Arc::clone(&self.service.time);
+        async move {
+            let Some(patience) = supervisor.patience else {
+                return std::future::pending().await;
+            };
+            // A task of its own: the one that calls may run where no worker does.
+            let saying = tokio::spawn(async move {
+                loop {
+                    supervisor.say(&["WATCHDOG=1"]);
+                    time.sleep_until(time.now() + patience / 3).await;
+                }
+            });
+            drop(saying.await);
+        }
+    }
+
     /// Stops in order: no new work, running steps finish, the store makes its checkpoint.
     pub async fn stop(self) {
         self.stop.cancel();
+        self.watchdog.rest();
         let within = self.service.config.daemon.stop_within;
         self.service.engine.stop(within).await;
         self.tasks.close();
@@ -444,8 +457,9 @@ impl Daemon {
         }
         self.service.engine.shared.suspects.close();
         self.clock.keep();
+        // Before the folder is given up: what lies there afterwards may be another daemon's.
+        drop(self.socket);
         self.service.store.close().await;
-        drop(std::fs::remove_file(&self.service.config.daemon.socket));
     }
 }
 

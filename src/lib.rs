@@ -5,6 +5,7 @@
 pub mod clock;
 pub mod config;
 pub mod daemon;
+pub mod doors;
 pub mod engine;
 pub mod http;
 pub mod ids;
@@ -14,7 +15,9 @@ pub mod model;
 pub mod planted;
 pub mod service;
 pub mod store;
+pub mod supervisor;
 pub mod telemetry;
+pub mod watchdog;
 
 /// Deliveries are made in one thread and freed in another; glibc's arenas stand in each other's way there.
 #[global_allocator]

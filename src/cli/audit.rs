@@ -64,11 +64,11 @@ fn verify(data: &std::path::Path, json: bool) -> Done {
                 }))?;
                 return Ok(ExitCode::FAILURE);
             }
-            Err(Failed(format!(
+            Err(Failed::No(format!(
                 "日志有损坏：第 {sequence} 条记录（第 {segment} 个文件，第 {offset} 字节）起不可信，之前的记录无误。请停止使用并从备份恢复。\nfailed to {why}"
             )))
         }
-        Err(why @ Unverified::Io(_)) => Err(Failed(format!(
+        Err(why @ Unverified::Io(_)) => Err(Failed::No(format!(
             "读不到 {} 里的日志。守护进程运行过吗？\nfailed to {why}",
             data.display()
         ))),

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use lubu::service::Problem;
+use lubu::service::opening::OPENING;
 use reqwest::{Client, Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -93,12 +94,12 @@ impl Daemon {
         let response = request.send().await.map_err(|error| {
             let socket = self.socket.display();
             if error.is_connect() {
-                Failed(format!(
+                Failed::No(format!(
                     "连不上守护进程（{socket}）。请先运行 lubu serve，或用 --config、--socket 指明。\n\
                      cannot reach the daemon at {socket}; run `lubu serve`, or name it by --config or --socket."
                 ))
             } else {
-                Failed(format!("与守护进程的连接中断：{error}\nthe daemon broke off: {error}"))
+                Failed::No(format!("与守护进程的连接中断：{error}\nthe daemon broke off: {error}"))
             }
         })?;
         let status = response.status();
@@ -106,7 +107,7 @@ impl Daemon {
         if status.is_success() {
             return Ok(text);
         }
-        Err(Failed(told(status, &text)))
+        Err(told(status, &text))
     }
 }
 
@@ -136,9 +137,9 @@ fn boundary(files: &[Upload]) -> String {
     format!("lubu{}", &hasher.finalize().to_hex()[..32])
 }
 
-fn told(status: StatusCode, text: &str) -> String {
+fn told(status: StatusCode, text: &str) -> Failed {
     let Ok(problem) = serde_json::from_str::<Problem>(text) else {
-        return format!("{status}: {text}");
+        return Failed::No(format!("{status}: {text}"));
     };
     let mut told = format!("{}\n{}", problem.detail, problem.detail_en);
     for one in &problem.problems {
@@ -153,13 +154,17 @@ fn told(status: StatusCode, text: &str) -> String {
             one.channel, one.field, one.reason, one.reason_en
         ));
     }
-    told
+    if problem.kind == OPENING {
+        Failed::NotReady(told)
+    } else {
+        Failed::No(told)
+    }
 }
 
 /// The socket that a configuration names, read without judging the rest of it.
 fn socket_of(path: &std::path::Path) -> Result<PathBuf, Failed> {
     let text = std::fs::read_to_string(path).map_err(|error| {
-        Failed(format!(
+        Failed::No(format!(
             "读不到配置 {}：{error}。请用 --config 指明，或用 --socket 直接指明套接字。\n\
              cannot read the configuration {}: {error}; name it by --config, or the socket by --socket.",
             path.display(),

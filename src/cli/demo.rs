@@ -185,7 +185,7 @@ fn told(sample: &str, trouble: &lubu::service::Trouble) -> Failed {
     for one in &problem.findings {
         text.push_str(&format!("\n  {} {}:{}", one.channel, one.field, one.reason));
     }
-    Failed(text)
+    Failed::No(text)
 }
 
 async fn all(daemon: &Daemon) -> Result<Vec<ItemView>, Failed> {

@@ -57,7 +57,7 @@ fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failed> {
         .mode(mode)
         .open(path)
         .map_err(|error| {
-            Failed(format!(
+            Failed::No(format!(
                 "{} 已经存在或写不进去：{error}\n{} exists or cannot be written: {error}",
                 path.display(),
                 path.display()

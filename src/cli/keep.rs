@@ -107,7 +107,7 @@ impl Backup {
                 store.close_blocking();
                 copied
             })
-            .map_err(|error| Failed(format!("备份失败：{error}\nfailed to {error}")))?,
+            .map_err(|error| Failed::No(format!("备份失败：{error}\nfailed to {error}")))?,
             // The daemon has it, and does it.
             Err(OpenError::Locked { .. }) => {
                 let daemon = Daemon::new(common)?;
@@ -193,7 +193,7 @@ fn listed(text: &str) -> Result<Vec<ItemId>, Failed> {
     lines
         .map(|word| {
             word.parse().map_err(|error| {
-                Failed(format!(
+                Failed::No(format!(
                     "清除清单有误：每行以信息编号开头（lubu erase --list 的输出）。\nfailed to {error}"
                 ))
             })
@@ -222,15 +222,15 @@ fn erase_one(
     };
     let domain = || Office::new(Rules::default());
     embedded::erase(options, &domain, erasure).map_err(|error| match error {
-        NotErased::Open(OpenError::Locked { .. }) => Failed(
+        NotErased::Open(OpenError::Locked { .. }) => Failed::No(
             "清除要重建数据目录，请先停止守护进程。\nstop the daemon first: an erasure makes the folder anew.".into(),
         ),
         NotErased::Open(error) => refused(&error),
         NotErased::Refused(refusal) => {
             let words = refusal.words();
-            Failed(format!("{}\n{}", words.zh, words.en))
+            Failed::No(format!("{}\n{}", words.zh, words.en))
         }
-        other => Failed(format!("清除没有完成，请再次运行同一命令：{other}\nfailed to {other}")),
+        other => Failed::No(format!("清除没有完成，请再次运行同一命令：{other}\nfailed to {other}")),
     })
 }
 
@@ -241,7 +241,7 @@ impl Erase {
             return list(&data, common.json);
         };
         if reason.trim().is_empty() || by.trim().is_empty() {
-            return Err(Failed(
+            return Err(Failed::No(
                 "清除必须写明理由（--reason）和决定人（--by）。\nan erasure names its reason and who decided.".into(),
             ));
         }

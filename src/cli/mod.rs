@@ -112,17 +112,24 @@ enum Command {
 
 /// Why a command did not do it: the sentence for stderr.
 #[derive(Debug)]
-struct Failed(String);
+enum Failed {
+    No(String),
+    /// The daemon runs and is still opening its store.
+    NotReady(String),
+}
+
+/// The exit code of [`Failed::NotReady`].
+const NOT_READY: u8 = 3;
 
 impl<E: std::fmt::Display> From<E> for Failed {
     fn from(error: E) -> Self {
-        Self(error.to_string())
+        Self::No(error.to_string())
     }
 }
 
 type Done = Result<ExitCode, Failed>;
 
-/// Exit codes: 0 done, 1 not done, 2 wrong usage (clap's). `verify` that found something is not done.
+/// Exit codes: 0 done, 1 not done, 2 wrong usage (clap's), 3 the daemon is not ready yet. `verify` that found something is not done.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -140,9 +147,13 @@ pub fn main() -> ExitCode {
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match done {
         Ok(code) => code,
-        Err(Failed(why)) => {
+        Err(Failed::No(why)) => {
             eprintln!("{why}");
             ExitCode::FAILURE
+        }
+        Err(Failed::NotReady(why)) => {
+            eprintln!("{why}");
+            ExitCode::from(NOT_READY)
         }
     }
 }

@@ -1,8 +1,10 @@
 //! `lubu serve`.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use lubu::config::UNNAMED;
+use lubu::supervisor::Supervisor;
 use lubu::{daemon, telemetry};
 
 use super::{Common, Done};
@@ -13,16 +15,32 @@ pub async fn run(common: &Common) -> Done {
     if config.office.name == UNNAMED {
         tracing::warn!("[office] name is not set: pages will say {UNNAMED}");
     }
-    let daemon = daemon::start(config).await?;
+    let supervisor = Arc::new(Supervisor::of(|name| std::env::var_os(name)));
+    let told = daemon::told_to_stop();
+    tokio::pin!(told);
+    // Opening is cut off where it stands: every point of it is one that a kill may choose, too.
+    let daemon = tokio::select! {
+        started = daemon::start_under(config, Arc::clone(&supervisor)) => started?,
+        told = &mut told => {
+            told?;
+            tracing::info!("stopping, before it was ready");
+            supervisor.say(&["STOPPING=1"]);
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
     let door = daemon
         .address
         .map_or_else(|| "the socket alone".into(), |at| format!("http://{at}"));
     tracing::info!("ready; listening on {door}");
-    // Without systemd there is nobody to tell.
-    let _nobody = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    daemon::told_to_stop().await?;
+    supervisor.say(&["READY=1", "STATUS=就绪 ready"]);
+    let alive = daemon.alive(Arc::clone(&supervisor));
+    tokio::select! {
+        told = &mut told => told?,
+        // Says so until the end; a runtime that stands still says nothing.
+        () = alive => {}
+    }
     tracing::info!("stopping");
-    let _nobody = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    supervisor.say(&["STOPPING=1", "STATUS=正在停止 stopping"]);
     daemon.stop().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -29,7 +29,7 @@ impl Show {
             show.timeline
                 .retain(|part| part.delivery.channel == channel);
             if show.timeline.is_empty() {
-                return Err(Failed(format!(
+                return Err(Failed::No(format!(
                     "这条信息在“{channel}”上没有投递。\nthis item has no delivery on `{channel}`."
                 )));
             }

@@ -57,7 +57,7 @@ pub fn options(data: &Path) -> Options {
 
 /// The sentence for a folder that does not open.
 pub fn refused(error: &embedded::OpenError) -> Failed {
-    Failed(format!("{}\nfailed to {error}", error.zh()))
+    Failed::No(format!("{}\nfailed to {error}", error.zh()))
 }
 
 fn check(data: &Path, json: bool) -> Done {
@@ -152,7 +152,7 @@ fn report(opened: &Opened, json: bool) -> Done {
 
 fn accept_gap(data: &Path, by: &str, reason: &str, json: bool) -> Done {
     if reason.trim().is_empty() {
-        return Err(Failed(
+        return Err(Failed::No(
             "接受缺口必须写明理由（--reason）。\na gap is accepted with a reason (--reason)."
                 .into(),
         ));

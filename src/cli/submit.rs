@@ -56,7 +56,7 @@ pub struct Taken {
 impl Submit {
     pub async fn run(&self, common: &Common) -> Done {
         if self.key.is_some() && self.paths.len() > 1 {
-            return Err(Failed(
+            return Err(Failed::No(
                 "--key 只能与一份稿件一起用。\n--key goes with one PATH alone.".to_owned(),
             ));
         }
@@ -83,7 +83,8 @@ impl Submit {
                     }
                     all.push(taken);
                 }
-                Err(Failed(why)) => {
+                Err(Failed::NotReady(why)) => return Err(Failed::NotReady(why)),
+                Err(Failed::No(why)) => {
                     failed = true;
                     eprintln!("{}\n{why}", path.display());
                 }
@@ -140,7 +141,7 @@ pub async fn upload(
     path: &std::path::Path,
 ) -> Result<Taken, Failed> {
     let submission = Submission::from_path(path)
-        .map_err(|complaint| Failed(format!("{}:{}", complaint.place, complaint.words.zh)))?;
+        .map_err(|complaint| Failed::No(format!("{}:{}", complaint.place, complaint.words.zh)))?;
     let main = submission.main;
     let mut files: Vec<Upload> = submission
         .files

@@ -11,7 +11,8 @@
 //! beside them as always. A stop in order is no death; neither is a power cut, which the boot id tells, nor an end that
 //! the store asked for.
 //!
-//! Not covered: work that never ends without giving the thread back. It kills nothing, and nothing here sees it.
+//! Work that never ends without giving its thread back kills nothing by itself; `watchdog` ends the process for it, and what
+//! is named here then has died.
 //!
 //! On disk: a head of 32 bytes, then slots of 32: `used`, `at work`, `deaths`, kind, 20 bytes of name, zeros.
 
@@ -100,6 +101,8 @@ struct Record {
     slot: usize,
     at_work: bool,
     deaths: u8,
+    /// Which entering of it this is.
+    entered: u64,
 }
 
 #[derive(Debug, Default)]
@@ -109,6 +112,8 @@ struct Book {
     records: HashMap<Work, Record>,
     free: Vec<usize>,
     slots: usize,
+    /// How often anything has entered.
+    entered: u64,
     /// The suspect that has its turn.
     turn: Option<Work>,
     closed: bool,
@@ -142,6 +147,7 @@ impl Suspects {
             file,
             path: path.to_owned(),
             slots: records.len(),
+            entered: 0,
             records,
             free: Vec::new(),
             turn: None,
@@ -193,6 +199,13 @@ impl Suspects {
         })
     }
 
+    /// What is at work now, each with a number of its own.
+    pub fn at_work(&self) -> Vec<(Work, u64)> {
+        let book = self.book();
+        let records = book.records.iter().filter(|(_, one)| one.at_work);
+        records.map(|(work, one)| (*work, one.entered)).collect()
+    }
+
     /// Deaths of the process with this at work, since it last got through.
     pub fn deaths(&self, work: Work) -> u8 {
         self.book().deaths(work)
@@ -242,8 +255,10 @@ impl Book {
 
     fn at_work(&mut self, work: Work, at_work: bool) {
         let known = self.records.get(&work).copied();
+        self.entered += u64::from(at_work);
         let record = Record {
             at_work,
+            entered: self.entered,
             ..known.unwrap_or_else(|| self.fresh())
         };
         if !at_work && record.deaths == 0 {
@@ -262,6 +277,7 @@ impl Book {
             slot,
             at_work: false,
             deaths: 0,
+            entered: 0,
         }
     }
 
@@ -320,6 +336,7 @@ fn left(bytes: &[u8], boot: [u8; NAME]) -> HashMap<Work, Record> {
                 slot,
                 at_work,
                 deaths,
+                entered: 0,
             },
         )
     });

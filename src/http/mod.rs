@@ -9,6 +9,7 @@ mod answer;
 pub mod api;
 mod body;
 mod gate;
+pub mod opening;
 mod pages;
 pub mod store;
 pub mod verify;

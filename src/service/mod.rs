@@ -3,6 +3,7 @@
 mod approve;
 mod channels;
 mod halts;
+pub mod opening;
 mod read;
 mod schedules;
 mod store;

@@ -13,7 +13,7 @@ use lubu_channels::{Clock, Words};
 use super::act::{Act, Answer, Refusal};
 use super::embedded::{
     ActError, BlobError, BlobHash, Blobs, CareError, Copied, Health, OpenError, Opened, Options,
-    Order, Reader, Scan, Tell,
+    Order, Reader, Scan, Tell, Unavailable,
 };
 use super::office::{Office, Rules, Run};
 use super::{Desk, Dossier, Standing, Store, StoreError, Stored, Stretch, keys};
@@ -53,22 +53,7 @@ impl Local {
         clock: Arc<dyn Clock>,
         rules: Rules,
     ) -> Result<(Self, Opened), OpenError> {
-        Self::open_ending(folder, clock, rules, Arc::new(|| {}))
-    }
-
-    /// The same; `before` is called when the store must end the process, just before it does.
-    pub fn open_ending(
-        folder: &Path,
-        clock: Arc<dyn Clock>,
-        rules: Rules,
-        before: Arc<dyn Fn() + Send + Sync>,
-    ) -> Result<(Self, Opened), OpenError> {
         let mut options = options(folder, clock);
-        let end = Arc::clone(&options.on_fatal);
-        options.on_fatal = Arc::new(move |why| {
-            before();
-            end(why);
-        });
         let doubting = rules.clone();
         options.clock_suspect = Arc::new(move || doubting.doubt().is_some());
         Self::open_with(&options, rules)
@@ -110,7 +95,7 @@ impl Local {
             self.withheld.store(true, Ordering::Release);
         } else if restored {
             let act = self.inner.act_blocking(Act::Withhold);
-            act.map_err(|error| OpenError::State(format!("{error:?}")))?;
+            act.map_err(|error| not_noted(&error))?;
         }
         Ok(())
     }
@@ -128,7 +113,7 @@ impl Local {
         for (ids, all) in acts.chain([(last, true)]) {
             let unsettled = ids.to_vec();
             let act = self.inner.act_blocking(Act::Note { unsettled, all });
-            act.map_err(|error| failed(format!("{error:?}")))?;
+            act.map_err(|error| not_noted(&error))?;
         }
         Ok(())
     }
@@ -434,6 +419,15 @@ impl Store for Local {
 
     async fn close(&self) {
         self.inner.clone().close().await;
+    }
+}
+
+/// An act of the opening itself that was not done.
+fn not_noted(error: &ActError<Refusal>) -> OpenError {
+    match error {
+        ActError::Unavailable(Unavailable::DiskFull) => OpenError::DiskFull,
+        ActError::Unavailable(why) => OpenError::State(why.to_string()),
+        other => OpenError::State(format!("{other:?}")),
     }
 }
 

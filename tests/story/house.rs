@@ -42,6 +42,7 @@ impl Transport for NoNetwork {
 }
 
 /// One configured channel of a story.
+#[derive(Clone)]
 pub struct Wired {
     pub name: &'static str,
     pub channel: Arc<dyn Channel>,
@@ -172,6 +173,27 @@ impl House {
         }
     }
 
+    /// The process dies where it stands; the folder is left.
+    pub async fn leave_dead(self, world: &Arc<Mutex<World>>) -> TempDir {
+        self.die(world).await.folder
+    }
+
+    /// Everything ends in order; something is done to the folder; it starts again.
+    pub async fn beside(self, offline: impl FnOnce(&Path) + Send + 'static) -> Self {
+        let (wired, time, made) = (self.wired.clone(), Arc::clone(&self.time), self.made);
+        let folder = self.leave().await;
+        let data = folder.path().join("data");
+        let done = tokio::task::spawn_blocking(move || offline(&data));
+        done.await.expect("done");
+        let left = Left {
+            folder,
+            wired,
+            time,
+            made,
+        };
+        left.start().await
+    }
+
     /// Everything ends in order; the folder is left.
     pub async fn leave(self) -> TempDir {
         self.engine.stop(Duration::from_secs(20)).await;
@@ -210,11 +232,37 @@ impl House {
         again: bool,
         schedule: Option<&str>,
     ) -> (Result<Accepted, StoreError>, Revision) {
+        // Content is known by its bytes, whoever hands it in.
+        let hash = blake3::hash(title.as_bytes()).to_hex().to_string();
+        self.accept(title, hash, key, again, schedule).await
+    }
+
+    /// The same with its content kept, as an erasure and a check ask for it.
+    pub async fn submit_kept(&mut self, title: &str) -> (ItemId, Revision) {
+        let content = serde_json::json!({
+            "title": title, "category": "0604", "scope": null, "section": "", "source": "",
+            "document_number": null, "formed_on": null, "summary": "", "keywords": [],
+            "validity": "in_force", "body": "<p>正文</p>", "cover": null, "images": [],
+            "attachments": [], "related": [], "correction": null, "channels": {}, "schedule": null,
+        });
+        let kept = self.store.put_blob(content.to_string().into_bytes()).await;
+        let hash = kept.expect("kept");
+        let (accepted, revision) = self.accept(title, hash, None, false, None).await;
+        (accepted.expect("accepted").item, revision)
+    }
+
+    async fn accept(
+        &mut self,
+        title: &str,
+        hash: String,
+        key: Option<(&str, &str)>,
+        again: bool,
+        schedule: Option<&str>,
+    ) -> (Result<Accepted, StoreError>, Revision) {
         self.made += 1;
         let id = ItemId::new(self.time.now().timestamp_millis(), [self.made; 10]);
         let mut revision = revision(id, 1, title, self.time.now());
-        // Content is known by its bytes, whoever hands it in.
-        revision.hash = blake3::hash(title.as_bytes()).to_hex().to_string();
+        revision.hash = hash;
         let item = Item {
             id,
             version: 0,

@@ -25,6 +25,8 @@ pub struct Office {
     pub api: SocketAddr,
     pub http: Client,
     daemon: Option<Child>,
+    /// What the daemon finds in its environment.
+    pub env: Vec<(&'static str, String)>,
 }
 
 /// What a command said.
@@ -82,6 +84,7 @@ impl Office {
             api,
             http,
             daemon: None,
+            env: Vec::new(),
         };
         office.secret("token", TOKEN);
         office.secret("portal", lubu_sandbox::PORTAL_SECRET);
@@ -134,15 +137,34 @@ impl Office {
 
     /// Starts the daemon and waits until it says that it is ready.
     pub async fn serve(&mut self) {
-        self.start("readyz").await;
+        self.spawn();
+        let ready = format!("http://{}/readyz", self.api);
+        self.until("ready", || async {
+            let answer = self.http.get(&ready).send().await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
     }
 
-    /// The same for a daemon that runs and is not ready: its data was restored, or is damaged.
+    /// The same for a daemon that works and sends nothing: its data was restored, or is damaged.
     pub async fn serve_withheld(&mut self) {
-        self.start("healthz").await;
+        self.spawn();
+        self.until("open", || async {
+            let answer = self.readiness().await?;
+            answer["adopted"].is_boolean().then_some(())
+        })
+        .await;
     }
 
-    async fn start(&mut self, door: &str) {
+    /// What it says of itself.
+    pub async fn readiness(&self) -> Option<Value> {
+        let ready = format!("http://{}/readyz", self.api);
+        let answer = self.http.get(&ready).send().await.ok()?;
+        serde_json::from_slice(&answer.bytes().await.ok()?).ok()
+    }
+
+    /// Starts the daemon and waits for nothing.
+    pub fn spawn(&mut self) {
         assert!(self.daemon.is_none(), "one daemon at a time");
         let log = std::fs::OpenOptions::new()
             .create(true)
@@ -154,14 +176,9 @@ impl Office {
             .stdout(Stdio::null())
             .stderr(log)
             .env("LUBU_LOG", "info,lubu=debug")
+            .envs(self.env.iter().cloned())
             .spawn();
         self.daemon = Some(daemon.expect("the daemon starts"));
-        let ready = format!("http://{}/{door}", self.api);
-        self.until("ready", || async {
-            let answer = self.http.get(&ready).send().await.ok()?;
-            answer.status().is_success().then_some(())
-        })
-        .await;
     }
 
     /// SIGKILL: nothing is finished, nothing is told.

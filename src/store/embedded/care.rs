@@ -264,6 +264,8 @@ impl Care {
             gaps: &self.identity.gaps,
             run_bytes: self.limits.run_bytes,
             stopped: &|| self.stopped(),
+            from: FORMAT,
+            way: &[],
         };
         let nameless = merge.make(before.as_ref(), closed, (self.clock)())?;
         let hash = blake3::Hash::from_bytes(nameless.written.hash);

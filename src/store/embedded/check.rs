@@ -19,6 +19,7 @@ use super::identity::{self, Identity};
 use super::merge::{self, Merge};
 use super::options::Options;
 use super::own::{self, Closed};
+use super::segment::FORMAT;
 use super::sorted::SortedReader;
 use super::state::{Every, State};
 use super::walk::Damage;
@@ -63,6 +64,12 @@ pub fn check<D: Domain>(
 ) -> Result<Checked, OpenError> {
     let data = &options.folder;
     let (identity, _) = identity::read(data)?;
+    if identity.format != FORMAT {
+        return Err(OpenError::NotMigrated {
+            found: identity.format,
+            known: FORMAT,
+        });
+    }
     let lock = match identity::lock(data) {
         Ok(lock) => Some(lock),
         Err(OpenError::Locked { .. }) => None,
@@ -181,7 +188,9 @@ impl Comparison<'_> {
             position: end.position,
         };
         let (before, _) = base::newest(data, u64::MAX, |head| {
-            head.position.sequence <= until.sequence && self.identity.knows(head.store)
+            head.format == FORMAT
+                && head.position.sequence <= until.sequence
+                && self.identity.knows(head.store)
         })?;
         let merge = Merge {
             data,
@@ -190,6 +199,8 @@ impl Comparison<'_> {
             gaps: &self.identity.gaps,
             run_bytes: self.options.run_bytes,
             stopped: &|| false,
+            from: FORMAT,
+            way: &[],
         };
         let made = merge.make(before.as_ref(), closed, 0)?;
         let state = match State::open(data, self.options.cache_bytes, &self.options.disk) {

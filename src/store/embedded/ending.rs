@@ -11,7 +11,7 @@ use super::error::OpenError;
 use super::identity;
 use super::journal::{AppendError, Journal};
 use super::recover::{Cut, Opening};
-use super::segment::{FIRST_FRAME, plain_path};
+use super::segment::{FIRST_FRAME, FORMAT, plain_path};
 use super::walk::{End, Position};
 
 impl Opening<'_> {
@@ -34,10 +34,12 @@ impl Opening<'_> {
         let folder = self.ground.folder.clone();
         self.rewrite_last(end).map_err(OpenError::io(&folder))?;
         let next = end.position.sequence.max(self.identity.floor) + 1;
-        let goes_on = end
-            .last
-            .as_ref()
-            .filter(|last| !last.compressed && last.header.store == self.ground.store);
+        let goes_on = end.last.as_ref().filter(|last| {
+            let header = &last.header;
+            // A frame of ours in a segment of another format would be read in its shape.
+            let same = header.store == self.ground.store && header.format == FORMAT;
+            !last.compressed && same
+        });
         if let Some(last) = goes_on {
             let gap = next != end.position.sequence + 1;
             let (number, offset) = (last.header.number, last.offset as u64);

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::frame::Misfit;
+use super::record::RecordError;
 use super::walk::{Damage, WalkError};
 
 /// Why the store did not open. Nothing was changed that a second try would miss.
@@ -19,6 +20,18 @@ pub enum OpenError {
         "open the store: it has format {found}, and this version knows up to {known}; install a newer lubu"
     )]
     NewerFormat { found: u32, known: u32 },
+    #[error(
+        "open the store: it has format {found}, which this version cannot bring to {known}; install a version in between first"
+    )]
+    OlderFormat { found: u32, known: u32 },
+    #[error(
+        "look into the store: it has format {found}; starting this version once brings it to {known}"
+    )]
+    NotMigrated { found: u32, known: u32 },
+    #[error(
+        "bring the store from format {found} to {known}: {why}; nothing is lost, the version before still opens it"
+    )]
+    Unmigrated { found: u32, known: u32, why: String },
     #[error(
         "open the store: journal segment {} is damaged at byte {} (sequence {}): {}; repair from a backup or accept the gap",
         .0.segment, .0.offset, .0.sequence, .0.why.words().0
@@ -57,6 +70,15 @@ impl OpenError {
             OpenError::NewerFormat { found, known } => {
                 format!("数据格式为 {found}，本版本最高支持 {known}。请安装更新的 lubu。")
             }
+            OpenError::OlderFormat { found, known } => {
+                format!("数据格式为 {found}，本版本不能直接升级到 {known}。请先安装中间版本。")
+            }
+            OpenError::NotMigrated { found, known } => {
+                format!("数据格式为 {found}。用本版本启动一次即升级到 {known}，之后再试。")
+            }
+            OpenError::Unmigrated { found, known, why } => format!(
+                "数据格式由 {found} 升级到 {known} 失败：{why}。数据没有丢失，原版本仍可打开。"
+            ),
             OpenError::Damaged(damage) => format!(
                 "日志第 {} 段在第 {} 字节处损坏（序号 {}）:{}。已停止发送，请从备份修复或接受缺口。",
                 damage.segment,
@@ -64,7 +86,7 @@ impl OpenError {
                 damage.sequence,
                 damage.why.words().1
             ),
-            OpenError::DiskFull => "磁盘已满。请腾出空间,lubu 会自动重试。".to_owned(),
+            OpenError::DiskFull => "磁盘已满。请腾出空间，lubu 会自动重试。".to_owned(),
             OpenError::Identity(path) => {
                 format!("“{}”缺失或无法读取。请从备份恢复。", path.display())
             }
@@ -76,6 +98,24 @@ impl OpenError {
             }
             OpenError::State(why) => format!("状态库打不开：{why}。lubu 会自动重试。"),
             OpenError::Io { path, source } => format!("无法读写“{}”：{source}。", path.display()),
+        }
+    }
+
+    /// Whether it can pass by itself, so that another try is worth it. What else there is needs a person, and is not
+    /// waited for: another process, a newer format, a file that may not be read.
+    pub fn passes(&self) -> bool {
+        match self {
+            OpenError::DiskFull | OpenError::State(_) => true,
+            OpenError::Io { source, .. } => passes(source),
+            OpenError::Locked { .. }
+            | OpenError::NewerFormat { .. }
+            | OpenError::OlderFormat { .. }
+            | OpenError::NotMigrated { .. }
+            | OpenError::Unmigrated { .. }
+            | OpenError::Damaged(_)
+            | OpenError::Identity(_)
+            | OpenError::NoBackup(_)
+            | OpenError::NotEmpty(_) => false,
         }
     }
 
@@ -99,6 +139,20 @@ impl OpenError {
     }
 }
 
+/// Whether the machine lacks something that it may have again: space, handles, memory, a file system that can be written.
+pub fn passes(error: &io::Error) -> bool {
+    let handles = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+    let code = error.raw_os_error();
+    super::disk::is_full(error)
+        || handles.iter().any(|it| code == Some(it.raw_os_error()))
+        || matches!(
+            error.kind(),
+            io::ErrorKind::OutOfMemory
+                | io::ErrorKind::ReadOnlyFilesystem
+                | io::ErrorKind::WouldBlock
+        )
+}
+
 /// Why a chore of the store's own was not done. Nothing is lost by it: it is tried again later.
 #[derive(Debug, Error)]
 pub enum CareError {
@@ -113,6 +167,8 @@ pub enum CareError {
     Damaged(Damage),
     #[error("make a base: the journal does not follow the base before")]
     Disagrees,
+    #[error("bring the record {key} to another format: {why}")]
+    Unmigrated { key: String, why: RecordError },
     #[error("make a file: what was written is not what is read back")]
     ReadBack,
     #[error("read the state: {0}")]
@@ -170,5 +226,29 @@ impl Unavailable {
             }
             Unavailable::Stopped => "存储已关闭。",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(errno: i32) -> OpenError {
+        OpenError::io("data")(io::Error::from_raw_os_error(errno))
+    }
+
+    #[test]
+    fn what_the_machine_may_have_again_passes_and_what_needs_a_person_does_not() {
+        // ENOSPC, EDQUOT, EMFILE, ENFILE, ENOMEM, EROFS
+        for errno in [28, 122, 24, 23, 12, 30] {
+            assert!(of(errno).passes(), "{errno}");
+        }
+        // EACCES, EIO, ENOTDIR
+        for errno in [13, 5, 20] {
+            assert!(!of(errno).passes(), "{errno}");
+        }
+        assert!(OpenError::State("locked".to_owned()).passes());
+        assert!(!OpenError::Locked { pid: Some(1) }.passes());
+        assert!(!OpenError::NewerFormat { found: 2, known: 1 }.passes());
     }
 }

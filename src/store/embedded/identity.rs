@@ -7,6 +7,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -19,10 +20,10 @@ use super::gap::Gap;
 use super::options::Options;
 use super::segment::FORMAT;
 
-/// Held as long as the store is open.
-#[derive(Debug)]
-pub(super) struct Lock {
-    _file: File,
+/// The folder, taken for this process as long as any clone of this is there.
+#[derive(Clone, Debug)]
+pub struct Lock {
+    _file: Arc<File>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +67,18 @@ pub(super) struct Pending {
     pub(super) outcome: String,
 }
 
+impl Pending {
+    /// Something that the store did by itself.
+    pub(super) fn of_ours(what: &str, outcome: String) -> Self {
+        Self {
+            what: what.to_owned(),
+            by: super::own::WHO.to_owned(),
+            reason: String::new(),
+            outcome,
+        }
+    }
+}
+
 impl Identity {
     /// Whether a head with this store id speaks of our journal.
     pub(super) fn knows(&self, store: Uuid) -> bool {
@@ -77,8 +90,8 @@ fn path(data: &Path) -> PathBuf {
     data.join("store.toml")
 }
 
-/// Takes the folder for this process, making it if it is not there.
-pub(super) fn lock(data: &Path) -> Result<Lock, OpenError> {
+/// Takes the folder for this process, making it if it is not there. Its parent must be there.
+pub fn lock(data: &Path) -> Result<Lock, OpenError> {
     make_folder(data)?;
     let path = data.join("lock");
     let mut file = OpenOptions::new()
@@ -103,13 +116,23 @@ pub(super) fn lock(data: &Path) -> Result<Lock, OpenError> {
     if let Err(error) = written {
         tracing::warn!(%error, "the process id could not be written into the lock file");
     }
-    Ok(Lock { _file: file })
+    Ok(Lock {
+        _file: Arc::new(file),
+    })
 }
 
 fn make_folder(path: &Path) -> Result<(), OpenError> {
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         other => other.map_err(OpenError::io(path)),
+    }
+}
+
+/// The folder as its opener holds it already, or taken now.
+pub(super) fn hold(options: &Options) -> Result<Lock, OpenError> {
+    match &options.held {
+        Some(held) => Ok(held.clone()),
+        None => lock(&options.folder),
     }
 }
 

@@ -18,6 +18,7 @@ use super::disk::Disk;
 use super::domain::Change;
 use super::frame::{Entry, Key};
 use super::gap::{Gap, Trail};
+use super::migrate::{self, Migration};
 use super::segment::FORMAT;
 use super::sorted::{self, SortedReader, SortedWriter, Written};
 use super::walk::{self, Flaw, Place, Position, Until};
@@ -37,6 +38,9 @@ pub(super) struct Merge<'a> {
     pub(super) run_bytes: usize,
     /// Asked between blocks; a merge that is stopped leaves nothing.
     pub(super) stopped: &'a dyn Fn() -> bool,
+    /// The format of what is merged, and the way from it to ours; empty where it is ours.
+    pub(super) from: u32,
+    pub(super) way: &'a [Migration],
 }
 
 /// A base that is written, synced and read back, and has no name yet.
@@ -85,7 +89,20 @@ impl Merge<'_> {
         closed: Closed,
         made_ms: i64,
     ) -> Result<Nameless, CareError> {
-        let runs = self.runs(before, closed)?;
+        let mut runs = self.runs(before, closed)?;
+        let mut sources = Vec::new();
+        sources.extend(before.map(Base::records).transpose()?);
+        for run in &runs {
+            sources.push(SortedReader::open(run)?);
+        }
+        if !self.way.is_empty() {
+            let moved = self.moved(sources)?;
+            sources = moved
+                .iter()
+                .map(|run| SortedReader::open(run))
+                .collect::<Result<_, _>>()?;
+            runs.extend(moved);
+        }
         let head = BaseHead {
             format: FORMAT,
             store: self.store,
@@ -96,11 +113,6 @@ impl Merge<'_> {
         let temporary = base::folder(self.data).join(MERGED);
         let key = Key::of(self.store);
         let mut to = SortedWriter::create(self.disk, &temporary, &key, &head.encode())?;
-        let mut sources = Vec::new();
-        sources.extend(before.map(Base::records).transpose()?);
-        for run in &runs {
-            sources.push(SortedReader::open(run)?);
-        }
         side_by_side(sources, &mut |key, value| match value {
             _ if (self.stopped)() => Err(CareError::Stopped),
             Some(value) => Ok(to.push(key, Some(value))?),
@@ -121,14 +133,27 @@ impl Merge<'_> {
         })
     }
 
+    /// Everything in the shape of our format. A record may go to another key, so the order is made anew.
+    fn moved(&self, sources: Vec<SortedReader>) -> Result<Vec<PathBuf>, CareError> {
+        let mut runs = Runs::new(self, "moved");
+        side_by_side(sources, &mut |key, value| {
+            if (self.stopped)() {
+                return Err(CareError::Stopped);
+            }
+            let Some(value) = value else {
+                return Ok(());
+            };
+            match migrate::moved(self.way, key, value)? {
+                Some((key, value)) => runs.put(key, Some(value)),
+                None => Ok(()),
+            }
+        })?;
+        runs.spill()?;
+        Ok(runs.done)
+    }
+
     fn runs(&self, before: Option<&Base>, closed: Closed) -> Result<Vec<PathBuf>, CareError> {
-        let mut runs = Runs {
-            merge: self,
-            key: Key::of(self.store),
-            changes: BTreeMap::new(),
-            bytes: 0,
-            done: Vec::new(),
-        };
+        let mut runs = Runs::new(self, "run");
         let until = Until {
             segment: closed.through,
             sequence: closed.position.sequence,
@@ -141,13 +166,14 @@ impl Merge<'_> {
             gaps: self.gaps,
         };
         let mut last = base;
-        let agrees = walk::walk_behind(trail, base, Some(until), &mut |entry, place| {
-            last = Some(Position {
-                sequence: entry.sequence,
-                chain: entry.chain,
-            });
-            runs.entry(entry, place)
-        })?;
+        let agrees =
+            walk::walk_behind(trail, base, Some(until), self.from, &mut |entry, place| {
+                last = Some(Position {
+                    sequence: entry.sequence,
+                    chain: entry.chain,
+                });
+                runs.entry(entry, place)
+            })?;
         if !agrees || last != Some(closed.position) {
             return Err(CareError::Disagrees);
         }
@@ -159,10 +185,24 @@ impl Merge<'_> {
 /// The changes of the journal, as files in key order, the oldest first.
 struct Runs<'a> {
     merge: &'a Merge<'a>,
+    name: &'static str,
     key: Key,
     changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     bytes: usize,
     done: Vec<PathBuf>,
+}
+
+impl<'a> Runs<'a> {
+    fn new(merge: &'a Merge<'a>, name: &'static str) -> Self {
+        Self {
+            merge,
+            name,
+            key: Key::of(merge.store),
+            changes: BTreeMap::new(),
+            bytes: 0,
+            done: Vec::new(),
+        }
+    }
 }
 
 impl Runs<'_> {
@@ -178,9 +218,14 @@ impl Runs<'_> {
                 Change::Put { key, value } => (key, Some(value)),
                 Change::Remove { key } => (key, None),
             };
-            self.bytes += key.len() + value.as_ref().map_or(0, Vec::len) + OVERHEAD;
-            self.changes.insert(key, value);
+            self.put(key, value)?;
         }
+        Ok(())
+    }
+
+    fn put(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<(), CareError> {
+        self.bytes += key.len() + value.as_ref().map_or(0, Vec::len) + OVERHEAD;
+        self.changes.insert(key, value);
         if self.bytes >= self.merge.run_bytes {
             self.spill()?;
         }
@@ -191,7 +236,7 @@ impl Runs<'_> {
         if self.changes.is_empty() {
             return Ok(());
         }
-        let name = format!("run-{}.tmp", self.done.len());
+        let name = format!("{}-{}.tmp", self.name, self.done.len());
         let path = base::folder(self.merge.data).join(name);
         let mut to = SortedWriter::create(self.merge.disk, &path, &self.key, &[])?;
         for (key, value) in &self.changes {

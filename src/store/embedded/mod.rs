@@ -10,7 +10,7 @@
 //!
 //! In reading order: `domain record disk frame segment gap walk journal state view reader checkpoint identity room
 //! recover
-//! ending sorted base replay inbox writer own start keeper watch fatal blobs pack merge strip collect care audit
+//! ending sorted base replay migrate inbox writer own start keeper watch fatal blobs pack merge strip collect care audit
 //! repair check backup
 //! erase`.
 
@@ -36,6 +36,7 @@ mod keeper;
 mod layers;
 mod memory;
 mod merge;
+mod migrate;
 mod options;
 mod own;
 mod pack;
@@ -72,11 +73,12 @@ pub use check::{Checked, Finding, check};
 pub use disk::{Disk, Gate, Op, Step, Verdict};
 pub use domain::{Change, Class, Decision, Domain, Header, ReadBlob, Stamp, Unnamed};
 pub use erase::{Erased, Erasure, NotErased, erase, erasures, unfinished};
-pub use error::{ActError, CareError, OpenError, Unavailable};
+pub use error::{ActError, CareError, OpenError, Unavailable, passes};
 pub use frame::{Chain, MAX_HEADER, MAX_KEY, MAX_REDO, MAX_VALUE, Misfit};
 pub use gap::{Gap, Landing};
-pub use identity::store_id;
+pub use identity::{Lock, lock, store_id};
 pub use memory::Table;
+pub use migrate::{Migrate, Migration};
 pub use options::{Chance, Clock, IdSource, OnFatal, OnProgress, Options, Progress, Suspect};
 pub use reader::{Order, Reader, Scan};
 pub use recover::{Cut, Opened, Rebuilt};

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::disk::Disk;
+use super::identity::Lock;
+use super::migrate::{MIGRATIONS, Migration};
 
 /// UTC milliseconds.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -61,6 +63,10 @@ pub struct Options {
     pub clock_suspect: Suspect,
     pub on_fatal: OnFatal,
     pub on_progress: OnProgress,
+    /// The folder, where it was taken before. Given up with the last clone of it, so not to be kept.
+    pub held: Option<Lock>,
+    /// The way from older formats to this one.
+    pub migrations: &'static [Migration],
     pub disk: Disk,
 }
 
@@ -93,6 +99,8 @@ impl Options {
                 std::process::abort();
             }),
             on_progress: Arc::new(|_| {}),
+            held: None,
+            migrations: MIGRATIONS,
             disk: Disk::default(),
         }
     }

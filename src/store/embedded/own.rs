@@ -15,7 +15,7 @@ use super::walk::Position;
 use super::writer::{End, Writer};
 
 /// Who the audit log names.
-const WHO: &str = "lubu";
+pub(super) const WHO: &str = "lubu";
 const FROM: &str = "store";
 
 /// The audit header of an act of the store's own.

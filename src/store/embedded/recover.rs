@@ -20,9 +20,10 @@ use super::frame::{self, Key};
 use super::identity::{self, Identity, Lock, Standing};
 use super::journal::{AppendError, Ground, Journal};
 use super::merge;
+use super::migrate;
 use super::options::Options;
 use super::room::Ballast;
-use super::segment;
+use super::segment::{self, FORMAT};
 use super::state::{self, Head, ReadError, State, StateError};
 use super::walk::{self, Damage, End};
 
@@ -46,6 +47,8 @@ pub enum Rebuilt {
     BelowCheckpoint,
     /// The state says something that the journal does not.
     NotInJournal,
+    /// It had an older format.
+    Migrated { from: u32 },
     /// The journal ends before the state: it was replaced by an older one.
     JournalTooShort,
 }
@@ -93,7 +96,8 @@ pub(super) struct Recovered {
 
 impl fmt::Display for Rebuilt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        let why = match self {
+            Rebuilt::Migrated { from } => return write!(f, "the folder had format {from}"),
             Rebuilt::NoCheckpoint => "there was no checkpoint",
             Rebuilt::Rebooted => "the machine was restarted",
             Rebuilt::Copied => "the folder was copied",
@@ -102,7 +106,8 @@ impl fmt::Display for Rebuilt {
             Rebuilt::BelowCheckpoint => "the state was older than its checkpoint",
             Rebuilt::NotInJournal => "the state did not agree with the journal",
             Rebuilt::JournalTooShort => "the journal ended before the state",
-        })
+        };
+        f.write_str(why)
     }
 }
 
@@ -119,8 +124,11 @@ pub(super) struct Opening<'a> {
 
 pub(super) fn open(options: &Options) -> Result<Recovered, OpenError> {
     let data = &options.folder;
-    let lock = identity::lock(data)?;
+    let lock = identity::hold(options)?;
     let (identity, standing) = identity::establish(options)?;
+    let older = identity.format;
+    // Asked before anything is changed.
+    let way = migrate::way(options.migrations, older)?;
     // Read before sled is opened: setting a corrupt one aside removes the file.
     let checkpoint = checkpoint::read(data).map_err(OpenError::io(data))?;
     let checkpoint = checkpoint.filter(|found| identity.knows(found.head.store));
@@ -150,7 +158,12 @@ pub(super) fn open(options: &Options) -> Result<Recovered, OpenError> {
         .and_then(|last| frame::last_time(&last.last_frame, &Key::of(last.header.store)));
     let mut journal = opening.settle_end(&end, known)?;
     opening.identity = identity::ended_at(options, opening.identity, end.position.sequence)?;
-    let doubt = if corrupt {
+    if !way.is_empty() {
+        opening.migrate(&end)?;
+    }
+    let doubt = if !way.is_empty() {
+        Some(Rebuilt::Migrated { from: older })
+    } else if corrupt {
         Some(Rebuilt::Corrupt)
     } else {
         opening.doubt(&end, checkpoint.as_ref(), &head)
@@ -196,8 +209,12 @@ pub(super) struct Shut {
 /// repairs it finds what there was: a state that is not believed is read anew into a place of its own.
 pub(super) fn open_shut(options: &Options, damage: Damage) -> Result<Shut, OpenError> {
     let data = &options.folder;
-    let lock = identity::lock(data)?;
+    let lock = identity::hold(options)?;
     let (identity, standing) = identity::establish(options)?;
+    if identity.format != FORMAT {
+        // Its records have another shape, and nothing can be written that has ours.
+        return Err(OpenError::Damaged(damage));
+    }
     let checkpoint = checkpoint::read(data).map_err(OpenError::io(data))?;
     let checkpoint = checkpoint.filter(|found| identity.knows(found.head.store));
     let mut opening = Opening::new(options, identity, standing);

@@ -76,11 +76,21 @@ impl Opening<'_> {
                 "the state is rebuilt from the journal: {reason}"
             );
         }
+        if reason.is_some() {
+            // Told from the beginning: what comes before the first entries takes its time, too.
+            (self.options.on_progress)(Progress {
+                sequence: 0,
+                of: end.position.sequence,
+            });
+        }
         checkpoint::remove(self.data(), &self.options.disk).map_err(OpenError::io(self.data()))?;
         drop(state);
         let mut above = u64::MAX;
         let state = loop {
-            let base = self.base_below(end, above)?;
+            let base = match self.base_below(end, above)? {
+                None => self.base_again(end, above)?,
+                base => base,
+            };
             let state = self.empty_state()?;
             if self.fill(&state, base.as_ref(), end)? {
                 self.opened.base = base.map(|base| base.head.position.sequence);
@@ -151,7 +161,7 @@ impl Opening<'_> {
         let position = base.map(|base| base.head.position);
         let filled = base.map_or(Ok(()), |base| replay.base(base));
         let walked = filled.and_then(|()| {
-            walk::walk_behind(trail, position, end.until(), &mut |entry, place| {
+            walk::walk_behind(trail, position, end.until(), FORMAT, &mut |entry, place| {
                 replay.entry(entry, place)
             })
         });
@@ -183,9 +193,13 @@ impl Opening<'_> {
         let filled = base.as_ref().map_or(Ok(()), |base| replay.base(base));
         let position = base.map(|base| base.head.position);
         let walked = filled.and_then(|()| {
-            walk::walk_behind(self.ground.trail(), position, until, &mut |entry, place| {
-                replay.entry(entry, place)
-            })
+            walk::walk_behind(
+                self.ground.trail(),
+                position,
+                until,
+                FORMAT,
+                &mut |entry, place| replay.entry(entry, place),
+            )
         });
         let done = match walked {
             // Read up to here; that is what was asked for.

@@ -40,6 +40,7 @@ pub enum Flaw {
     SegmentMissing,
     SegmentHeader,
     NewerFormat,
+    OtherFormat,
     Order,
     Frame,
     Chain,
@@ -55,6 +56,10 @@ impl Flaw {
             Flaw::NewerFormat => (
                 "the file was written by a newer version",
                 "文件由更新的版本写成",
+            ),
+            Flaw::OtherFormat => (
+                "the file has an older format, and no base follows it",
+                "文件为旧格式，其后没有可用的基准文件",
             ),
             Flaw::Order => (
                 "the file does not follow the one before it",
@@ -425,13 +430,26 @@ pub(super) fn walk<E: From<WalkError>>(
 /// Passes every entry behind `base` up to `until`; without a base, every entry there is. Says whether the
 /// journal agrees with the base: nothing is passed from one that does not.
 ///
-/// Begins at the first segment that is needed: what lies before the base may be damaged or gone.
+/// Begins at the first segment that is needed: what lies before the base may be damaged or gone. Only entries of `format`
+/// are passed: one of another is damage, since it speaks of records in another shape.
 pub(super) fn walk_behind<E: From<WalkError> + From<io::Error>>(
     trail: Trail<'_>,
     base: Option<Position>,
     until: Option<Until>,
+    format: u32,
     visit: &mut dyn FnMut(&Entry<'_>, Place) -> Result<(), E>,
 ) -> Result<bool, E> {
+    let mut seen = 0;
+    let visit = &mut |entry: &Entry<'_>, place: Place| -> Result<(), E> {
+        if seen != place.segment {
+            seen = place.segment;
+            let header = segment::load_header(trail.folder, seen)?;
+            if header.is_some_and(|header| header.format != format) {
+                return Err(place.damaged(entry.sequence, Flaw::OtherFormat).into());
+            }
+        }
+        visit(entry, place)
+    };
     let Some(base) = base.filter(|base| base.sequence > 0) else {
         return walk(trail, 1, until, visit).map(|()| true);
     };

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::super::*;
-use super::kit::{Act, Bench, Script, all, broken, full};
+use super::kit::{Act, Bench, Script, all, broken, full, is_frame};
 
 const ACTS: u8 = 7;
 
@@ -87,4 +89,31 @@ fn a_full_disk_at_any_change_loses_nothing_that_was_acknowledged() {
 #[test]
 fn an_input_output_error_at_any_change_loses_nothing_that_was_acknowledged() {
     each(broken);
+}
+
+#[test]
+fn fault_88_acts_that_wait_for_a_writer_that_does_not_come_end_the_process() {
+    let gate = Script::new(|_| Verdict::Go);
+    let mut bench = Bench::gated(&gate);
+    bench.options.stuck = Duration::from_millis(24);
+    let (told, hears) = channel();
+    let told = Mutex::new(told);
+    bench.options.on_fatal = Arc::new(move |why| drop(told.lock().unwrap().send(why.to_owned())));
+    let (store, _) = bench.open();
+    let (arrived, arrival) = channel();
+    let (open, opened) = channel::<()>();
+    // The disk hangs in the middle of a write.
+    gate.set(move |op| {
+        if is_frame(op) {
+            let _first = arrived.send(());
+            let _until = opened.recv();
+        }
+        Verdict::Go
+    });
+    let first = store.submit(act(0)).unwrap();
+    arrival.recv().unwrap();
+    let second = store.submit(act(1)).unwrap();
+    assert!(hears.recv().unwrap().contains("acts are waiting"));
+    drop(open);
+    drop((first, second));
 }

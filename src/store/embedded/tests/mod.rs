@@ -14,6 +14,8 @@ mod full;
 mod groups;
 mod killed;
 mod kit;
+
+mod migrating;
 mod million;
 mod opening;
 mod speed;

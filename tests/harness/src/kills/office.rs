@@ -163,7 +163,7 @@ impl Office {
         self.folder.join("lubu.log")
     }
 
-    /// Whether it came up; `None` if it ended first.
+    /// Whether it came up, or waits for what the machine lacks; `None` if it ended first.
     pub async fn ready(&mut self) -> Result<Option<()>, String> {
         let waited = tokio::time::timeout(START, async {
             loop {
@@ -172,8 +172,15 @@ impl Office {
                 {
                     return None;
                 }
-                if let Said::Yes(_) | Said::No(..) = self.ask(Method::GET, "/readyz", None).await {
-                    return Some(());
+                // Not while it still opens.
+                match self.ask(Method::GET, "/readyz", None).await {
+                    Said::Yes(_) => return Some(()),
+                    Said::No(_, text)
+                        if !text.contains("problem:opening") || text.contains("\"waiting\"") =>
+                    {
+                        return Some(());
+                    }
+                    Said::No(..) | Said::Nothing => {}
                 }
                 tokio::time::sleep(Duration::from_millis(15)).await;
             }

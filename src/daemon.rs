@@ -1,5 +1,9 @@
 //! The daemon: opens the store, starts the lanes, listens, and stops in order.
 
+mod reload;
+mod sites;
+
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -19,11 +23,14 @@ use crate::engine::{Bench, Dice, Engine, Shared, Shelf};
 use crate::http::{self, App};
 use crate::ids::ChannelNo;
 use crate::model::policy::{Policy, Tuning};
-use crate::service::{Inspection, Service};
+use crate::service::{InForce, Inspection, Reloads, Service, Setup};
+use crate::store::act::Actor;
 use crate::store::embedded;
 use crate::store::local::Local;
 use crate::store::{Act, Answer, Rules, Store, StoreError};
 use crate::{inbox, telemetry};
+use reload::Reloader;
+use sites::Sites;
 
 /// So long the end of the process waits at most until what was at work is excused.
 const EXCUSED_WITHIN: Duration = Duration::from_secs(1);
@@ -77,6 +84,8 @@ pub async fn start(config: Config) -> Result<Daemon, NotStarted> {
     };
     let policies = policies(&config.channels, &names);
     rules.replace(policies.clone());
+    let setup = Setup::new(Arc::new(config), names, &store.channels().await?);
+    let config = Arc::clone(&setup.config);
     let stop = CancellationToken::new();
     let http = Http::new(&config.http)
         .map_err(|error| cannot("start the HTTP client", "启动 HTTP 客户端", &error))?;
@@ -98,19 +107,32 @@ pub async fn start(config: Config) -> Result<Daemon, NotStarted> {
         Access::Full => Engine::start(Arc::clone(&shared), benches).await?,
         Access::Reading => Engine::idle(Arc::clone(&shared), benches),
     };
-    let config = Arc::new(config);
+    let (reloads, asked) = Reloads::new();
     let service = Arc::new(Service {
-        config: Arc::clone(&config),
+        in_force: InForce::new(setup),
         store,
         engine,
         time,
         guarded: Arc::new(guarded),
-        names,
         inspection: Inspection::default(),
+        reloads,
     });
     let tasks = TaskTracker::new();
     let address = listen(&config, &service, &stop, &tasks).await?;
-    serve_sites(&config, &stop, &tasks).await?;
+    let mut sites = Sites::default();
+    let bound = sites.bind(&config).await.map_err(NotStarted)?;
+    sites
+        .serve(bound, &config, &stop, &tasks)
+        .map_err(|error| cannot("serve the site", "提供网站", &error))?;
+    let mut reloader = Reloader {
+        service: Arc::clone(&service),
+        rules,
+        sites,
+        access,
+        stop: stop.clone(),
+        tasks: tasks.clone(),
+        watched: BTreeSet::new(),
+    };
     if access == Access::Full {
         if let Some(folder) = &config.daemon.inbox {
             tasks.spawn(inbox::watch(
@@ -120,15 +142,11 @@ pub async fn start(config: Config) -> Result<Daemon, NotStarted> {
             ));
         }
         tasks.spawn(run_schedules(Arc::clone(&service), stop.clone()));
-        for (number, _) in service.names.clone() {
-            let service = Arc::clone(&service);
-            tasks.spawn(async move {
-                let orders = &service.config.verify;
-                service.engine.keep_watch(number, orders).await;
-            });
-        }
+        let names = &service.setup().names;
+        reloader.watch(names.iter().map(|(number, _)| *number).collect());
         tasks.spawn(watch_clock(Arc::clone(&service), stop.clone()));
     }
+    tasks.spawn(reloader.run(asked));
     Ok(Daemon {
         service,
         address,
@@ -224,6 +242,18 @@ async fn registered(
         same.map(|one| (one.number, config.name.clone()))
     };
     Ok(channels.iter().filter_map(number).collect())
+}
+
+/// The same for a configuration that comes later: nothing is written where nothing is new.
+async fn register_new(
+    store: &dyn Store,
+    channels: &[ChannelConfig],
+) -> Result<Vec<(ChannelNo, String)>, StoreError> {
+    let known = registered(store, channels).await?;
+    if known.len() == channels.len() {
+        return Ok(known);
+    }
+    register(store, channels).await
 }
 
 /// Every configured channel's number in this store.
@@ -339,38 +369,6 @@ where
     });
 }
 
-/// Sites of the office's own that the configuration asks to serve from here.
-async fn serve_sites(
-    config: &Config,
-    stop: &CancellationToken,
-    tasks: &TaskTracker,
-) -> Result<(), NotStarted> {
-    for channel in &config.channels {
-        let Some(pages) = channel.channel.pages() else {
-            continue;
-        };
-        let Some(address) = pages.listen() else {
-            continue;
-        };
-        let listener = TcpListener::bind(address).await.map_err(|error| {
-            NotStarted(Words::new(
-                format!("渠道 {} 监听 {address} 失败：{error}。", channel.name),
-                format!(
-                    "channel {}: failed to listen on {address}: {error}.",
-                    channel.name
-                ),
-            ))
-        })?;
-        tracing::info!(
-            channel = channel.name,
-            "{} is served on http://{address}",
-            channel.name
-        );
-        serve(listener, pages.router(), stop, tasks);
-    }
-    Ok(())
-}
-
 /// Says aloud when sending stops and when it goes on; what is sent is decided at each intent.
 async fn watch_clock(service: Arc<Service>, stop: CancellationToken) {
     let mut stopped = false;
@@ -396,6 +394,7 @@ async fn watch_clock(service: Arc<Service>, stop: CancellationToken) {
 
 async fn run_schedules(service: Arc<Service>, stop: CancellationToken) {
     loop {
+        let term = service.engine.term();
         // A clock in doubt fires nothing: not early, and not twice.
         let next = match service.time.doubt() {
             None => service.run_due().await,
@@ -406,6 +405,7 @@ async fn run_schedules(service: Arc<Service>, stop: CancellationToken) {
         let at = next.map_or(minute, |next| next.min(minute));
         tokio::select! {
             () = stop.cancelled() => return,
+            () = term.cancelled() => {}
             () = service.time.sleep_until(at) => {}
         }
     }
@@ -419,10 +419,17 @@ fn seed() -> u64 {
 }
 
 impl Daemon {
+    /// Has the configuration read again, as by SIGHUP. What comes of it is in the log.
+    pub fn reload(&self) {
+        // The answer is for whoever waits.
+        let _unheard = self.service.reloads.ask(Actor::new("SIGHUP", "signal"));
+    }
+
     /// Stops in order: no new work, running steps finish, the store makes its checkpoint.
     pub async fn stop(self) {
         self.stop.cancel();
-        let within = self.service.config.daemon.stop_within;
+        let config = self.service.config();
+        let within = config.daemon.stop_within;
         self.service.engine.stop(within).await;
         self.tasks.close();
         if tokio::time::timeout(Duration::from_secs(3), self.tasks.wait())
@@ -433,7 +440,7 @@ impl Daemon {
         }
         self.service.engine.shared.suspects.close();
         self.service.store.close().await;
-        drop(std::fs::remove_file(&self.service.config.daemon.socket));
+        drop(std::fs::remove_file(&config.daemon.socket));
     }
 }
 

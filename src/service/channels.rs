@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lubu_channels::Words;
 
 use super::view::{ChannelView, CheckView, split, time};
-use super::{Done, Service};
+use super::{Done, Service, Setup};
 use crate::ids::ChannelNo;
 use crate::model::channel::{ChannelRecord, Pause};
 use crate::model::delivery::PublicState;
@@ -22,8 +22,11 @@ impl Service {
                 .or_default() += 1;
         }
         let now = self.time.now();
+        let setup = self.setup();
         let view = |config: &crate::config::ChannelConfig| {
-            let number = self.number(&config.name)?;
+            let number = setup
+                .number(&config.name)
+                .ok_or_else(|| super::no_channel(&config.name))?;
             let record = records.iter().find(|record| record.number == number);
             let (state, why, until) = standing(record, now);
             let (reason, reason_en) = split(why);
@@ -42,7 +45,14 @@ impl Service {
                     .collect(),
             })
         };
-        self.config.channels.iter().map(view).collect()
+        let mut views = setup
+            .config
+            .channels
+            .iter()
+            .map(view)
+            .collect::<Done<Vec<_>>>()?;
+        views.extend(left_behind(&setup, &counts));
+        Ok(views)
     }
 
     /// Tries the credentials of one channel, or of all.
@@ -51,13 +61,16 @@ impl Service {
             self.number(name)?;
         }
         let mut views = Vec::new();
-        for config in self
+        let setup = self.setup();
+        for config in setup
             .config
             .channels
             .iter()
             .filter(|one| name.is_none_or(|n| one.name == n))
         {
-            let number = self.number(&config.name)?;
+            let Some(number) = setup.number(&config.name) else {
+                continue;
+            };
             let Some(checked) = self.engine.check(number).await else {
                 continue;
             };
@@ -119,6 +132,32 @@ impl Service {
         }
         Ok(())
     }
+}
+
+/// Channels that are no longer configured, and still have something unfinished.
+fn left_behind(
+    setup: &Setup,
+    counts: &BTreeMap<(ChannelNo, PublicState), usize>,
+) -> Vec<ChannelView> {
+    let left = |(number, name): &(ChannelNo, String)| {
+        let own = counts.iter().filter(|((no, _), _)| no == number);
+        let count: usize = own.map(|(_, count)| *count).sum();
+        (count > 0).then(|| ChannelView {
+            name: name.clone(),
+            adapter: String::new(),
+            state: "removed".to_owned(),
+            reason: Some(format!(
+                "已不在配置里，{count} 条没有做完的停在原处；把它加回配置就会继续"
+            )),
+            reason_en: Some(format!(
+                "no longer configured; {count} unfinished deliveries stay as they are, and go on once it is configured again"
+            )),
+            until: None,
+            after: Vec::new(),
+            counts: vec![(PublicState::Held, count)],
+        })
+    };
+    setup.former.iter().filter_map(left).collect()
 }
 
 type Standing = (

@@ -99,6 +99,7 @@ impl Domain for Office {
             | Act::Lane { .. }
             | Act::Sending { .. }
             | Act::ClockRight { .. }
+            | Act::Reload { .. }
             | Act::Note { .. }
             | Act::Withhold
             | Act::Erase { .. }
@@ -212,6 +213,7 @@ impl Desk<'_> {
             Act::ClockRight { actor } => {
                 Ok((header(&actor, "clock-confirmed", None), Answer::Done))
             }
+            Act::Reload { actor } => Ok((header(&actor, "reload", None), Answer::Done)),
             Act::Fire {
                 schedule,
                 period,

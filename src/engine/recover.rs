@@ -31,7 +31,8 @@ pub async fn settle(
         if bug(Bug::B14) && bench.is_none() {
             continue;
         }
-        let after = one(shared, delivery, restored, bench).await?;
+        let back = bench.is_some() && delivery.is_removed();
+        let after = one(shared, delivery, restored, bench, back).await?;
         if bench.is_some() {
             unsettled.entry(after.id.channel).or_default().push(after);
         }
@@ -51,7 +52,10 @@ pub async fn settle_channel(shared: &Shared, bench: &Arc<Bench>) -> Stored<Vec<D
     unsettled.retain(|delivery| delivery.id.channel == bench.policy.number);
     let mut settled = Vec::new();
     for delivery in unsettled {
-        settled.push(one(shared, delivery, restored, Some(bench)).await?);
+        // Nobody looked for it while it was away.
+        let unknown = matches!(delivery.state, State::Unknown(_)) && delivery.next_at().is_none();
+        let back = unknown || delivery.is_removed();
+        settled.push(one(shared, delivery, restored, Some(bench), back).await?);
     }
     Ok(settled)
 }
@@ -61,8 +65,14 @@ async fn one(
     delivery: Delivery,
     restored: bool,
     bench: Option<&Arc<Bench>>,
+    back: bool,
 ) -> Stored<Delivery> {
-    let after = match left(&delivery) {
+    let event = if back {
+        Some(Event::Returned)
+    } else {
+        left(&delivery)
+    };
+    let after = match event {
         Some(event) => record(shared, &delivery, event).await?,
         None => delivery,
     };

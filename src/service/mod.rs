@@ -76,6 +76,12 @@ impl Service {
         found.ok_or_else(|| no_channel(name))
     }
 
+    /// The same where a channel that was configured once will do.
+    pub fn known(&self, name: &str) -> Done<ChannelNo> {
+        let found = self.setup().known(name);
+        found.ok_or_else(|| no_channel(name))
+    }
+
     fn category(&self, code: &str) -> Category {
         match self.config().categories.find(code) {
             Some(leaf) => Category {
@@ -119,10 +125,9 @@ impl Service {
             )));
         };
         // A person may still have a word on what a channel of before left behind.
-        let known = self.setup().known(channel);
         Ok(DeliveryId {
             item: self.find(item).await?,
-            channel: known.ok_or_else(|| no_channel(channel))?,
+            channel: self.known(channel)?,
         })
     }
 

@@ -66,6 +66,7 @@ pub struct House {
     pub time: Arc<Steered>,
     pub store: Arc<dyn Store>,
     pub engine: Engine,
+    rules: Rules,
     numbers: BTreeMap<&'static str, ChannelNo>,
     made: u8,
 }
@@ -80,14 +81,15 @@ struct Left {
 
 impl Left {
     async fn start(self) -> House {
-        let (store, engine, numbers) = open(self.folder.path(), &self.time, &self.wired).await;
+        let opened = open(self.folder.path(), &self.time, &self.wired).await;
         House {
             folder: self.folder,
             wired: self.wired,
             time: self.time,
-            store,
-            engine,
-            numbers,
+            store: opened.store,
+            engine: opened.engine,
+            rules: opened.rules,
+            numbers: opened.numbers,
             made: self.made,
         }
     }
@@ -97,16 +99,27 @@ impl House {
     pub async fn new(wired: Vec<Wired>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let time = Arc::new(Steered::default());
-        let (store, engine, numbers) = open(folder.path(), &time, &wired).await;
+        let opened = open(folder.path(), &time, &wired).await;
         Self {
             folder,
             wired,
             time,
-            store,
-            engine,
-            numbers,
+            store: opened.store,
+            engine: opened.engine,
+            rules: opened.rules,
+            numbers: opened.numbers,
             made: 0,
         }
+    }
+
+    /// Other settings are in force, as a reload does it.
+    pub async fn reload(&mut self, wired: Vec<Wired>) {
+        self.numbers = register(self.store.as_ref(), &wired).await;
+        let policies = policies(&wired, &self.numbers);
+        let benches = benches(&wired, &policies, &self.engine.shared);
+        self.rules.replace(policies);
+        self.engine.reload(benches);
+        self.wired = wired;
     }
 
     /// The process dies where it stands and starts again: nothing is finished, nothing is told.
@@ -497,7 +510,12 @@ fn draft(channel: &dyn Channel, revision: &Revision) -> Draft {
     channel.draft(&document, &NoMedia).expect("it fits")
 }
 
-type Opened = (Arc<dyn Store>, Engine, BTreeMap<&'static str, ChannelNo>);
+struct Opened {
+    store: Arc<dyn Store>,
+    engine: Engine,
+    rules: Rules,
+    numbers: BTreeMap<&'static str, ChannelNo>,
+}
 
 async fn open(folder: &Path, time: &Arc<Steered>, wired: &[Wired]) -> Opened {
     let doubting: Arc<dyn Time> = Arc::clone(time) as _;
@@ -514,6 +532,30 @@ async fn open(folder: &Path, time: &Arc<Steered>, wired: &[Wired]) -> Opened {
     let opening = tokio::task::spawn_blocking(move || Local::open_with(&options, own));
     let (store, _) = opening.await.expect("opens").expect("opens");
     let store: Arc<dyn Store> = Arc::new(store);
+    let numbers = register(store.as_ref(), wired).await;
+    let policies = policies(wired, &numbers);
+    rules.replace(policies.clone());
+    let steered: Arc<dyn Time> = Arc::clone(time) as _;
+    let shared = Arc::new(Shared {
+        store: Arc::clone(&store),
+        http: Arc::new(NoNetwork),
+        time: steered,
+        shelf: Shelf::default(),
+        dice: Dice::new(1),
+        stop: CancellationToken::new(),
+        suspects: Suspects::open(&folder.join("data/at-work"), "boot", time.now()),
+    });
+    let benches = benches(wired, &policies, &shared);
+    let engine = Engine::start(shared, benches).await.expect("starts");
+    Opened {
+        store,
+        engine,
+        rules,
+        numbers,
+    }
+}
+
+async fn register(store: &dyn Store, wired: &[Wired]) -> BTreeMap<&'static str, ChannelNo> {
     let mut numbers = BTreeMap::new();
     for one in wired {
         let act = Act::Register {
@@ -525,7 +567,11 @@ async fn open(folder: &Path, time: &Arc<Steered>, wired: &[Wired]) -> Opened {
             numbers.insert(one.name, number);
         }
     }
-    let policies: Vec<Policy> = wired
+    numbers
+}
+
+fn policies(wired: &[Wired], numbers: &BTreeMap<&'static str, ChannelNo>) -> Vec<Policy> {
+    wired
         .iter()
         .map(|one| {
             let tuning = Tuning {
@@ -543,26 +589,15 @@ async fn open(folder: &Path, time: &Arc<Steered>, wired: &[Wired]) -> Opened {
                 tuning,
             )
         })
-        .collect();
-    rules.replace(policies.clone());
-    let steered: Arc<dyn Time> = Arc::clone(time) as _;
-    let shared = Arc::new(Shared {
-        store: Arc::clone(&store),
-        http: Arc::new(NoNetwork),
-        time: steered,
-        shelf: Shelf::default(),
-        dice: Dice::new(1),
-        stop: CancellationToken::new(),
-        suspects: Suspects::open(&folder.join("data/at-work"), "boot", time.now()),
-    });
+        .collect()
+}
+
+fn benches(wired: &[Wired], policies: &[Policy], shared: &Arc<Shared>) -> Vec<Bench> {
     let benches = wired.iter().zip(policies).map(|(one, policy)| Bench {
         channel: Arc::clone(&one.channel),
-        policy,
+        policy: policy.clone(),
         call_within: Duration::from_mins(1),
-        shared: Arc::clone(&shared),
+        shared: Arc::clone(shared),
     });
-    let engine = Engine::start(Arc::clone(&shared), benches.collect())
-        .await
-        .expect("starts");
-    (store, engine, numbers)
+    benches.collect()
 }

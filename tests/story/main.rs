@@ -17,6 +17,7 @@ mod overlap;
 mod poison;
 mod quota_and_pause;
 mod recovery;
+mod reload;
 mod restored;
 mod scripted;
 mod unknown_outcome;

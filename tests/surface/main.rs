@@ -20,6 +20,7 @@ mod killed;
 mod main_road;
 mod office;
 mod poison;
+mod reload;
 mod schedules;
 mod secrets;
 mod verify;

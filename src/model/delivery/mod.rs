@@ -262,6 +262,8 @@ pub enum Hold {
     Poison(Words),
     /// Everything was sent, and the look plan is over without its being seen; looks go on.
     Unseen(Words),
+    /// Its channel is no longer configured.
+    Removed,
 }
 
 impl Delivery {
@@ -421,6 +423,14 @@ impl Delivery {
             state => matches!(state, State::Working { .. }),
         };
         self.withdrawing() && fresh
+    }
+
+    /// Held because its channel is no longer configured.
+    pub fn is_removed(&self) -> bool {
+        let State::Held { why, .. } = &self.state else {
+            return false;
+        };
+        *why == Hold::Removed
     }
 
     /// Whether it is wanted gone.

@@ -54,6 +54,7 @@ pub fn transition(
         } => verified::verified(d, moves, sighting, words, now, policy).ok_or(illegal)?,
         Event::ClockBack { by } => clock_back(d, by),
         Event::Retry { by } => person::retry(d, by, now, policy).ok_or(illegal)?,
+        Event::Returned => wanted::returned(d, now, policy).ok_or(illegal)?,
         Event::Restored => restored::hold(d, now, policy).ok_or(illegal)?,
         Event::Freed { by } => restored::free(d, &by, now, policy).ok_or(illegal)?,
         Event::SetAside { words } => set_aside(d, words, now).ok_or(illegal)?,

@@ -220,6 +220,10 @@ fn hold_reason(why: &Hold, name: impl Fn(crate::ids::ChannelNo) -> String) -> Wo
                 words.en
             ),
         ),
+        Hold::Removed => Words::new(
+            "此渠道已不在配置中；把它加回配置就会继续，否则请到平台上人工处理后用 lubu confirm 说明",
+            "this channel is no longer configured; it goes on once it is, or act on the platform by hand and say so with `lubu confirm`",
+        ),
         Hold::Schedule(name) => Words::new(
             format!("已签发，等待定期发布 {name}"),
             format!("approved; the schedule {name} releases it"),

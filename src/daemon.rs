@@ -289,6 +289,7 @@ fn policies(channels: &[ChannelConfig], names: &[(ChannelNo, String)]) -> Vec<Po
             after: config.after.iter().filter_map(number).collect(),
             concurrency: config.concurrency,
             rate: config.rate,
+            quiet: config.quiet.clone(),
         };
         let caps = config.channel.caps();
         number(&config.name).map(|no| Policy::new(no, &config.name, &config.adapter, caps, tuning))

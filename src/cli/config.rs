@@ -107,8 +107,12 @@ fn explain(config: &Config, now: Timestamp) {
             [] => String::new(),
             names => format!("；等待 {} 上线", names.join("、")),
         };
+        let quiet = match &channel.quiet {
+            Some(quiet) => format!("；静默 {}", quiet.said().join("、")),
+            None => String::new(),
+        };
         println!(
-            "  {}（{}）{update}；{withdraw}{after}",
+            "  {}（{}）{update}；{withdraw}{after}{quiet}",
             channel.name, channel.adapter
         );
     }
@@ -126,6 +130,7 @@ fn as_json(config: &Config, now: Timestamp) -> serde_json::Value {
         let caps = one.channel.caps();
         json!({
             "name": one.name, "adapter": one.adapter, "account": caps.account, "after": one.after,
+            "quiet_hours": one.quiet.as_ref().map(|quiet| quiet.said()).unwrap_or_default(),
             "update": match caps.update {
                 UpdateBy::InPlace => "in_place",
                 UpdateBy::Replace => "replace",

@@ -9,6 +9,7 @@ mod categories;
 mod change;
 mod channel;
 mod places;
+mod quiet;
 mod routing;
 mod schedule;
 mod secrets;

@@ -145,7 +145,7 @@ async fn known(bench: &Arc<Bench>) -> Option<(Option<ChannelRecord>, Vec<Deliver
 
 /// What held a delivery back may not any more.
 fn waits_otherwise(before: &Policy, after: &Policy) -> bool {
-    before.after != after.after || before.quotas != after.quotas
+    before.after != after.after || before.quotas != after.quotas || before.quiet != after.quiet
 }
 
 /// Lets what waits for other channels or for a limit ask for its intent again, which decides by the new rules.
@@ -166,7 +166,7 @@ async fn ask_again(shared: &super::Shared, hub: &Hub, numbers: &[ChannelNo]) -> 
                 ..
             } => Event::Released,
             State::Due {
-                why: why @ Why::Quota { .. },
+                why: why @ (Why::Quota { .. } | Why::Quiet { .. }),
                 ..
             } => Event::Postponed {
                 until: shared.time.now(),

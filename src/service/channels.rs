@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use lubu_channels::Words;
+use chrono_tz::Tz;
+use lubu_channels::{Timestamp, Words};
 
 use super::view::{ChannelView, CheckView, split, time};
 use super::{Done, Service, Setup};
 use crate::ids::ChannelNo;
 use crate::model::channel::{ChannelRecord, Pause};
 use crate::model::delivery::PublicState;
+use crate::model::quiet::QuietHours;
 use crate::store::Act;
 use crate::store::act::{Actor, LaneNews};
 
@@ -28,7 +30,11 @@ impl Service {
                 .number(&config.name)
                 .ok_or_else(|| super::no_channel(&config.name))?;
             let record = records.iter().find(|record| record.number == number);
-            let (state, why, until) = standing(record, now);
+            let quiet = config.quiet.as_ref();
+            let (state, why, until) = match standing(record, now) {
+                ("open", ..) => hushed(quiet, now, setup.config.zone()),
+                standing => standing,
+            };
             let (reason, reason_en) = split(why);
             Ok(ChannelView {
                 name: config.name.clone(),
@@ -38,6 +44,7 @@ impl Service {
                 reason_en,
                 until: until.map(time),
                 after: config.after.clone(),
+                quiet_hours: quiet.map(|quiet| quiet.said().to_vec()).unwrap_or_default(),
                 counts: counts
                     .iter()
                     .filter(|((no, _), _)| *no == number)
@@ -97,7 +104,7 @@ impl Service {
         name: &str,
         by: &str,
         reason: &str,
-        until: Option<lubu_channels::Timestamp>,
+        until: Option<Timestamp>,
         from: &'static str,
     ) -> Done<()> {
         let why = Words::new(
@@ -154,19 +161,29 @@ fn left_behind(
             )),
             until: None,
             after: Vec::new(),
+            quiet_hours: Vec::new(),
             counts: vec![(PublicState::Held, count)],
         })
     };
     setup.former.iter().filter_map(left).collect()
 }
 
-type Standing = (
-    &'static str,
-    Option<Words>,
-    Option<lubu_channels::Timestamp>,
-);
+type Standing = (&'static str, Option<Words>, Option<Timestamp>);
 
-fn standing(record: Option<&ChannelRecord>, now: lubu_channels::Timestamp) -> Standing {
+/// In its quiet hours, or open.
+fn hushed(quiet: Option<&QuietHours>, now: Timestamp, zone: Tz) -> Standing {
+    let Some(until) = quiet.and_then(|quiet| quiet.opens(now)) else {
+        return ("open", None, None);
+    };
+    let when = until.with_timezone(&zone).format("%Y-%m-%d %H:%M");
+    let why = Words::new(
+        format!("静默时段，{when} 后继续；撤下和核对照常"),
+        format!("quiet hours until {when}; withdrawals and looks go on"),
+    );
+    ("quiet", Some(why), Some(until))
+}
+
+fn standing(record: Option<&ChannelRecord>, now: Timestamp) -> Standing {
     let Some(record) = record else {
         return ("open", None, None);
     };

@@ -168,12 +168,16 @@ pub struct HaltView {
 pub struct ChannelView {
     pub name: String,
     pub adapter: String,
-    /// `open`, `paused` or `broken` (its breaker is open).
+    /// `open`, `paused`, `broken` (its breaker is open), `quiet` (in its quiet hours), or `removed` (no longer
+    /// configured, with something unfinished).
     pub state: String,
     pub reason: Option<String>,
     pub reason_en: Option<String>,
     pub until: Option<String>,
     pub after: Vec<String>,
+    /// When nothing is published or corrected there, as configured.
+    #[serde(default)]
+    pub quiet_hours: Vec<String>,
     /// Deliveries not at rest, by state.
     pub counts: Vec<(PublicState, usize)>,
 }

@@ -16,6 +16,7 @@ use lubu::model::delivery::{Delivery, PublicState};
 use lubu::model::item::{Item, Revision};
 use lubu::model::limit::Rate;
 use lubu::model::policy::{Policy, Tuning};
+use lubu::model::quiet::QuietHours;
 use lubu::model::retry::Backoff;
 use lubu::model::scope::Scope;
 use lubu::store::act::{Accept, Accepted, Actor, Approve, LaneNews};
@@ -46,6 +47,7 @@ pub struct Wired {
     pub after: Vec<&'static str>,
     pub on_correction: OnCorrection,
     pub rate: Option<Rate>,
+    pub quiet: Option<QuietHours>,
 }
 
 impl Wired {
@@ -56,6 +58,7 @@ impl Wired {
             after: Vec::new(),
             on_correction: OnCorrection::Ask,
             rate: None,
+            quiet: None,
         }
     }
 }
@@ -406,6 +409,16 @@ impl House {
             .expect("there")
     }
 
+    /// Waits until it stands still for something that has a time, and gives it.
+    pub async fn waits(&self, item: ItemId, name: &str) -> Delivery {
+        let waits = || async {
+            let now = self.delivery(item, name).await;
+            now.next_at().is_some_and(|at| at > self.time.now())
+        };
+        self.once("it waits", waits).await;
+        self.delivery(item, name).await
+    }
+
     /// Lets the lanes work until this delivery stands so. Fails when it rests anywhere else for
     /// long: the only real time in a story, and it never decides anything but failure.
     pub async fn until(&self, item: ItemId, name: &str, state: PublicState) -> Delivery {
@@ -580,6 +593,7 @@ fn policies(wired: &[Wired], numbers: &BTreeMap<&'static str, ChannelNo>) -> Vec
                 after: one.after.iter().map(|name| numbers[name]).collect(),
                 concurrency: 4,
                 rate: one.rate,
+                quiet: one.quiet.clone(),
             };
             Policy::new(
                 numbers[one.name],

@@ -15,6 +15,7 @@ mod lanes;
 mod order_between_channels;
 mod overlap;
 mod poison;
+mod quiet_hours;
 mod quota_and_pause;
 mod recovery;
 mod reload;

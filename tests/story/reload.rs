@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lubu::ids::ItemId;
-use lubu::model::delivery::{Delivery, PublicState};
+use lubu::model::delivery::PublicState;
 use lubu::model::limit::Rate;
 use lubu_channels::{Clock as _, Effect};
 
@@ -32,16 +31,6 @@ fn open_the_gate(channel: &Scripted) {
 async fn begins(house: &House, channel: &Scripted, count: usize) {
     let begun = || async { calls(channel).len() == count };
     house.once("a step begins", begun).await;
-}
-
-/// Stands still for lack of its quota.
-async fn waits(house: &House, item: ItemId, name: &str) -> Delivery {
-    let waits = || async {
-        let now = house.delivery(item, name).await;
-        now.next_at().is_some_and(|at| at > house.time.now())
-    };
-    house.once("it waits", waits).await;
-    house.delivery(item, name).await
 }
 
 #[tokio::test]
@@ -94,7 +83,7 @@ async fn a_lifted_limit_lets_the_waiting_post_go() {
     house.until(first, "weibo", PublicState::Published).await;
     let (second, revision) = house.submit("二").await;
     house.approve(&revision).await.expect("signed");
-    waits(&house, second, "weibo").await;
+    house.waits(second, "weibo").await;
     let new = old.otherwise(|caps| Scripted::quota(caps, 2));
     house.reload(vec![wired("weibo", &new)]).await;
     house.until(second, "weibo", PublicState::Published).await;
@@ -102,7 +91,7 @@ async fn a_lifted_limit_lets_the_waiting_post_go() {
     // What was spent before still counts.
     let (third, revision) = house.submit("三").await;
     house.approve(&revision).await.expect("signed");
-    waits(&house, third, "weibo").await;
+    house.waits(third, "weibo").await;
     assert_eq!(calls(&new).len(), 2);
 }
 

@@ -187,6 +187,7 @@ fn policies(config: &Config, names: &[(lubu::ids::ChannelNo, String)]) -> Vec<Po
             after: Vec::new(),
             concurrency: one.concurrency,
             rate: one.rate,
+            quiet: one.quiet.clone(),
         };
         Policy::new(*number, name, &one.adapter, one.channel.caps(), tuning)
     };

@@ -239,6 +239,11 @@ pub enum Why {
     Retried { by: String },
     /// What links to it is taken down first.
     Dependents,
+    /// Quiet hours until then; asked for at that time.
+    Quiet {
+        #[serde(with = "chrono::serde::ts_milliseconds")]
+        asked: Timestamp,
+    },
 }
 
 /// Why it deliberately does not move (暂缓).

@@ -87,6 +87,11 @@ fn waits(d: &mut Delivery, hold: Hold) -> Legal {
 fn clock_back(d: &mut Delivery, by: chrono::TimeDelta) {
     let earlier = |at: &mut Timestamp| *at -= by;
     match &mut d.state {
+        // The end of quiet hours is a time of day, and no length.
+        State::Due {
+            why: Why::Quiet { .. },
+            ..
+        } => {}
         State::Due { at, .. } => earlier(at),
         State::Review { since, at, .. } => [since, at].into_iter().for_each(earlier),
         State::Held { at, .. } => at.iter_mut().for_each(earlier),

@@ -88,11 +88,7 @@ fn clock_back(d: &mut Delivery, by: chrono::TimeDelta) {
     let earlier = |at: &mut Timestamp| *at -= by;
     match &mut d.state {
         // The end of quiet hours is a time of day, and no length.
-        State::Due {
-            why: Why::Quiet { .. },
-            ..
-        } => {}
-        State::Due { at, .. } => earlier(at),
+        State::Due { at, why } if !matches!(why, Why::Quiet { .. }) => earlier(at),
         State::Review { since, at, .. } => [since, at].into_iter().for_each(earlier),
         State::Held { at, .. } => at.iter_mut().for_each(earlier),
         State::Unknown(unknown) => {
@@ -103,7 +99,11 @@ fn clock_back(d: &mut Delivery, by: chrono::TimeDelta) {
             unknown.at.iter_mut().for_each(earlier);
         }
         State::Working { began, .. } => earlier(began),
-        State::Live | State::Failed { .. } | State::Withdrawn | State::Skipped { .. } => {}
+        State::Due { .. }
+        | State::Live
+        | State::Failed { .. }
+        | State::Withdrawn
+        | State::Skipped { .. } => {}
     }
     earlier(&mut d.since);
     if let Some(doubt) = &mut d.doubt {

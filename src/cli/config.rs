@@ -8,6 +8,7 @@ use lubu::clock::Real;
 use lubu::config::{Config, Doing, UNNAMED};
 use lubu::http::api::ByBody;
 use lubu::model::calendar;
+use lubu::model::quiet::QuietHours;
 use lubu::service::Reloaded;
 use lubu_channels::{Clock as _, Timestamp, UpdateBy, WithdrawBy};
 use serde_json::json;
@@ -130,7 +131,7 @@ fn as_json(config: &Config, now: Timestamp) -> serde_json::Value {
         let caps = one.channel.caps();
         json!({
             "name": one.name, "adapter": one.adapter, "account": caps.account, "after": one.after,
-            "quiet_hours": one.quiet.as_ref().map(|quiet| quiet.said()).unwrap_or_default(),
+            "quiet_hours": one.quiet.as_ref().map(QuietHours::said).unwrap_or_default(),
             "update": match caps.update {
                 UpdateBy::InPlace => "in_place",
                 UpdateBy::Replace => "replace",

@@ -26,6 +26,8 @@ pub struct ConfigCommand {
 enum What {
     /// 检查并逐项解释 Check it and explain what it means
     Check,
+    /// 输出配置的 JSON Schema，供编辑器补全 Print the JSON Schema, by which editors complete it
+    Schema,
     /// 让正在运行的守护进程改用现在的配置文件 Have the running daemon go on by the file as it is now
     Reload {
         /// 谁 Who [default: $USER]
@@ -38,6 +40,13 @@ impl ConfigCommand {
     pub async fn run(self, common: &Common) -> Done {
         match self.what {
             What::Check => Self::check(common),
+            What::Schema => {
+                print!(
+                    "{}",
+                    lubu::config::schema(&lubu_channels::registry::adapters())
+                );
+                Ok(ExitCode::SUCCESS)
+            }
             What::Reload { by } => reload(common, by.unwrap_or_else(me)).await,
         }
     }

@@ -54,7 +54,7 @@ pub fn read(
     let mut channels: Vec<Option<ChannelConfig>> = Vec::new();
     let mut names = Vec::new();
     for (at, table) in reader.tables("channel").into_iter().enumerate() {
-        let mut own = Reader::over(table, format!("channel[{at}]."), setting.secrets);
+        let mut own = reader.within(table, &format!("channel[{at}]"));
         let name = own.required("name");
         if names.contains(&name) {
             own.problem(
@@ -119,6 +119,7 @@ fn one(
         timezone: setting.zone,
         publisher: &setting.office.name,
         secrets: setting.secrets,
+        keys: None,
     };
     let mut problems = own.finish(()).err().unwrap_or_default();
     let made = build.map(|build| build(&entry));

@@ -12,6 +12,7 @@ mod places;
 mod quiet;
 mod routing;
 mod schedule;
+mod schema;
 mod secrets;
 mod sections;
 mod verify;
@@ -30,6 +31,7 @@ pub use change::reload;
 pub use channel::{ChannelConfig, Registry};
 pub use routing::Routing;
 pub use schedule::{Build, Cadence, Doing, ScheduleConfig, cron};
+pub use schema::schema;
 pub use secrets::Secrets;
 pub use sections::{Daemon, Intake, LogFormat, Office, UNNAMED};
 pub use verify::Verify;
@@ -212,8 +214,8 @@ fn read(
         secrets,
     };
     let channels = channel::read(&mut reader, registry, &setting);
-    let routing = routing::read(&mut reader, &channels, &categories, secrets);
-    let schedules = schedule::read(&mut reader, base, daemon.timezone, &categories, secrets);
+    let routing = routing::read(&mut reader, &channels, &categories);
+    let schedules = schedule::read(&mut reader, base, daemon.timezone, &categories);
     let config = Config {
         path: path.map(Path::to_path_buf),
         base: base.to_path_buf(),

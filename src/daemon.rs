@@ -1,5 +1,9 @@
 //! The daemon: opens the store, starts the lanes, listens, and stops in order.
 
+mod reload;
+mod sites;
+
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -7,6 +11,7 @@ use std::time::Duration;
 
 use lubu_channels::kit::http::Http;
 use lubu_channels::{Timestamp, Words};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -19,13 +24,16 @@ use crate::http::App;
 use crate::ids::ChannelNo;
 use crate::model::policy::{Policy, Tuning};
 use crate::service::opening::{AGAIN, NotYet, Opening};
-use crate::service::{Inspection, Service};
+use crate::service::{Asked, InForce, Inspection, Reloads, Service, Setup};
+use crate::store::act::Actor;
 use crate::store::embedded::{self, Lock, Opened, Options};
 use crate::store::local::{self, Local};
 use crate::store::{Act, Answer, Rules, Store, StoreError};
 use crate::supervisor::Supervisor;
 use crate::watchdog::Watchdog;
 use crate::{inbox, telemetry, watchdog};
+use reload::Reloader;
+use sites::Sites;
 
 /// So long the end of the process waits at most until what was at work is excused.
 const EXCUSED_WITHIN: Duration = Duration::from_secs(1);
@@ -97,7 +105,8 @@ pub async fn start_under(
     // Ends with the opening, however that ends.
     let telling = telling.drop_guard();
     let (doors, held) = Doors::open(&config, &opening, time.as_ref(), &hall).await?;
-    hall.serve_sites(&config).await?;
+    // Readers read on while the store opens.
+    let sites = serve_sites(&config, &hall).await?;
     let way = Opener {
         data: config.daemon.data.clone(),
         clock: Arc::clone(&clock),
@@ -116,20 +125,19 @@ pub async fn start_under(
     let names = registering.await.map_err(NotStarted)?;
     let policies = policies(&config.channels, &names);
     rules.replace(policies.clone());
-    let http = Http::new(&config.http)
-        .map_err(|error| cannot("start the HTTP client", "启动 HTTP 客户端", &error))?;
-    let guarded = Http::guarded(&config.http)
-        .map_err(|error| cannot("start the HTTP client", "启动 HTTP 客户端", &error))?;
+    let setup = Setup::new(Arc::new(config), names, &store.channels().await?);
+    let config = Arc::clone(&setup.config);
+    let suspects = at_work
+        .get_or_init(|| suspects(&config, time.now()))
+        .clone();
     let shared = Arc::new(Shared {
         store: Arc::clone(&store),
-        http: Arc::new(http),
+        http: Arc::new(client(Http::new(&config.http))?),
         time: Arc::clone(&time),
         shelf: Shelf::default(),
         dice: Dice::new(seed()),
         stop: stop.clone(),
-        suspects: at_work
-            .get_or_init(|| suspects(&config, time.now()))
-            .clone(),
+        suspects,
     });
     let starting = opening.insist(time.as_ref(), || async {
         let benches = benches(&config.channels, &policies, &shared);
@@ -139,29 +147,32 @@ pub async fn start_under(
         }
     });
     let engine = starting.await.map_err(NotStarted)?;
-    let config = Arc::new(config);
+    let (reloads, asked) = Reloads::new();
     let service = Arc::new(Service {
-        config: Arc::clone(&config),
+        in_force: InForce::new(setup),
         store,
         engine,
         time,
-        guarded: Arc::new(guarded),
-        names,
+        guarded: Arc::new(client(Http::guarded(&config.http))?),
         inspection: Inspection::default(),
+        reloads,
     });
     drop(telling);
     doors.admit(&App {
         service: Arc::clone(&service),
         metrics: telemetry::metrics(),
     });
+    let reloader = Reloader {
+        service: Arc::clone(&service),
+        rules,
+        sites,
+        access,
+        hall: hall.clone(),
+        watched: BTreeSet::new(),
+    };
+    work(reloader, asked, &clock);
     let tasks = hall.tasks;
-    if access == Access::Full {
-        work(&service, &clock, &tasks, &stop);
-    }
-    let suspects = service.engine.shared.suspects.clone();
-    let runtime = tokio::runtime::Handle::current();
-    let watchdog = Watchdog::start(&runtime, suspects, watchdog::TICK, watchdog::abort())
-        .map_err(|error| cannot("start the watchdog", "启动看门线程", &error))?;
+    let watchdog = watch_over(&service)?;
     Ok(Daemon {
         service,
         watchdog,
@@ -173,25 +184,45 @@ pub async fn start_under(
     })
 }
 
-/// What goes on beside the lanes where something may be written.
-fn work(service: &Arc<Service>, clock: &Arc<Real>, tasks: &TaskTracker, stop: &CancellationToken) {
-    if let Some(folder) = &service.config.daemon.inbox {
-        tasks.spawn(inbox::watch(
-            Arc::clone(service),
-            folder.clone(),
-            stop.clone(),
-        ));
+async fn serve_sites(config: &Config, hall: &Hall) -> Result<Sites, NotStarted> {
+    let mut sites = Sites::default();
+    let bound = sites.bind(config).await.map_err(NotStarted)?;
+    sites
+        .serve(bound, config, hall)
+        .map_err(|error| cannot("serve the site", "提供网站", &error))?;
+    Ok(sites)
+}
+
+fn client<E: std::fmt::Display>(made: Result<Http, E>) -> Result<Http, NotStarted> {
+    made.map_err(|error| cannot("start the HTTP client", "启动 HTTP 客户端", &error))
+}
+
+fn watch_over(service: &Service) -> Result<Watchdog, NotStarted> {
+    let suspects = service.engine.shared.suspects.clone();
+    let runtime = tokio::runtime::Handle::current();
+    Watchdog::start(&runtime, suspects, watchdog::TICK, watchdog::abort())
+        .map_err(|error| cannot("start the watchdog", "启动看门线程", &error))
+}
+
+/// What goes on beside the lanes; where nothing may be written that is only the refusal of a reload.
+fn work(mut reloader: Reloader, asked: UnboundedReceiver<Asked>, clock: &Arc<Real>) {
+    let Hall { stop, tasks } = reloader.hall.clone();
+    let service = Arc::clone(&reloader.service);
+    if reloader.access == Access::Full {
+        if let Some(folder) = &service.config().daemon.inbox {
+            tasks.spawn(inbox::watch(
+                Arc::clone(&service),
+                folder.clone(),
+                stop.clone(),
+            ));
+        }
+        tasks.spawn(run_schedules(Arc::clone(&service), stop.clone()));
+        let names = &service.setup().names;
+        reloader.watch(names.iter().map(|(number, _)| *number).collect());
+        let clock = Arc::clone(clock);
+        tasks.spawn(watch_clock(service, clock, stop));
     }
-    tasks.spawn(run_schedules(Arc::clone(service), stop.clone()));
-    for (number, _) in service.names.clone() {
-        let service = Arc::clone(service);
-        tasks.spawn(async move {
-            let orders = &service.config.verify;
-            service.engine.keep_watch(number, orders).await;
-        });
-    }
-    let clock = Arc::clone(clock);
-    tasks.spawn(watch_clock(Arc::clone(service), clock, stop.clone()));
+    tasks.spawn(reloader.run(asked));
 }
 
 /// Every few seconds as long as it takes: a supervisor ends what starts too slowly and says nothing.
@@ -347,6 +378,7 @@ fn policies(channels: &[ChannelConfig], names: &[(ChannelNo, String)]) -> Vec<Po
             after: config.after.iter().filter_map(number).collect(),
             concurrency: config.concurrency,
             rate: config.rate,
+            quiet: config.quiet.clone(),
         };
         let caps = config.channel.caps();
         number(&config.name).map(|no| Policy::new(no, &config.name, &config.adapter, caps, tuning))
@@ -401,6 +433,7 @@ async fn watch_clock(service: Arc<Service>, clock: Arc<Real>, stop: Cancellation
 
 async fn run_schedules(service: Arc<Service>, stop: CancellationToken) {
     loop {
+        let term = service.engine.term();
         // A clock in doubt fires nothing: not early, and not twice.
         let next = match service.time.doubt() {
             None => service.run_due().await,
@@ -411,6 +444,7 @@ async fn run_schedules(service: Arc<Service>, stop: CancellationToken) {
         let at = next.map_or(minute, |next| next.min(minute));
         tokio::select! {
             () = stop.cancelled() => return,
+            () = term.cancelled() => {}
             () = service.time.sleep_until(at) => {}
         }
     }
@@ -442,11 +476,17 @@ impl Daemon {
         }
     }
 
+    /// Has the configuration read again, as by SIGHUP. What comes of it is in the log.
+    pub fn reload(&self) {
+        // The answer is for whoever waits.
+        let _unheard = self.service.reloads.ask(Actor::new("SIGHUP", "signal"));
+    }
+
     /// Stops in order: no new work, running steps finish, the store makes its checkpoint.
     pub async fn stop(self) {
         self.stop.cancel();
         self.watchdog.rest();
-        let within = self.service.config.daemon.stop_within;
+        let within = self.service.config().daemon.stop_within;
         self.service.engine.stop(within).await;
         self.tasks.close();
         if tokio::time::timeout(Duration::from_secs(3), self.tasks.wait())

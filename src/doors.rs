@@ -1,4 +1,4 @@
-//! Where the daemon listens: the socket, TCP, and the office's own sites.
+//! Where the daemon listens: the socket and TCP.
 //!
 //! The folder is taken first. That excludes another living daemon, so a socket that lies there belonged to one that is
 //! gone and is replaced, and whoever starts a second one is told of the first and not of a port in use. Then both doors
@@ -151,7 +151,7 @@ fn bind_socket(path: &Path) -> Result<(UnixListener, SocketFile), NotYet> {
 }
 
 impl Hall {
-    fn serve<L>(&self, listener: L, router: Router)
+    pub fn serve<L>(&self, listener: L, router: Router)
     where
         L: axum::serve::Listener,
         L::Addr: std::fmt::Debug,
@@ -165,34 +165,5 @@ impl Hall {
                 tracing::error!("a listener ended: {error}");
             }
         });
-    }
-
-    /// Sites of the office's own that the configuration asks to serve from here. They need no store: readers read on
-    /// while it opens.
-    pub async fn serve_sites(&self, config: &Config) -> Result<(), NotStarted> {
-        for channel in &config.channels {
-            let Some(pages) = channel.channel.pages() else {
-                continue;
-            };
-            let Some(address) = pages.listen() else {
-                continue;
-            };
-            let listener = TcpListener::bind(address).await.map_err(|error| {
-                NotStarted(Words::new(
-                    format!("渠道 {} 监听 {address} 失败：{error}。", channel.name),
-                    format!(
-                        "channel {}: failed to listen on {address}: {error}.",
-                        channel.name
-                    ),
-                ))
-            })?;
-            tracing::info!(
-                channel = channel.name,
-                "{} is served on http://{address}",
-                channel.name
-            );
-            self.serve(listener, pages.router());
-        }
-        Ok(())
     }
 }

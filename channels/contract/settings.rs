@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use chrono_tz::Tz;
 
 use super::{Secret, Words};
+use crate::kit::keys::Keys;
 
 /// One `[[channel]]` table, as an adapter's constructor gets it.
 ///
@@ -19,6 +20,8 @@ pub struct Entry<'a> {
     /// 发布机构, for mastheads and for the source line.
     pub publisher: &'a str,
     pub secrets: &'a dyn ResolveSecret,
+    /// Where the keys that are asked for are noted; none but for the schema.
+    pub keys: Option<&'a Keys>,
 }
 
 impl std::fmt::Debug for Entry<'_> {

@@ -35,7 +35,7 @@ enum Guard {
 }
 
 /// Settings of the client; the configuration's `[http]` table.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpOptions {
     /// `http://host:port`, without credentials.
     pub proxy: Option<String>,

@@ -5,6 +5,7 @@ pub mod form;
 pub mod html;
 pub mod http;
 pub mod json;
+pub mod keys;
 pub mod media;
 pub mod redact;
 pub mod retry_after;

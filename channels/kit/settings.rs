@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use toml::{Table, Value};
 
+use super::keys::{Key, Keys, Shape};
 use crate::contract::{Entry, Problem, ResolveSecret, Secret, Words};
 
 pub struct Reader<'a> {
@@ -18,6 +19,8 @@ pub struct Reader<'a> {
     known: BTreeSet<String>,
     problems: Vec<Problem>,
     secrets: &'a dyn ResolveSecret,
+    /// Where what is asked for is noted, when it is read for its schema.
+    keys: Option<&'a Keys>,
 }
 
 impl std::fmt::Debug for Reader<'_> {
@@ -28,7 +31,7 @@ impl std::fmt::Debug for Reader<'_> {
 
 impl<'a> Reader<'a> {
     pub fn new(entry: &Entry<'a>) -> Self {
-        Self::over(entry.settings.clone(), String::new(), entry.secrets)
+        Self::over(entry.settings.clone(), String::new(), entry.secrets).noting(entry.keys)
     }
 
     /// Over any table; problems are reported under `prefix`.
@@ -39,6 +42,40 @@ impl<'a> Reader<'a> {
             known: BTreeSet::new(),
             problems: Vec::new(),
             secrets,
+            keys: None,
+        }
+    }
+
+    /// The same, and notes what it is asked for.
+    #[must_use]
+    pub fn noting(mut self, keys: Option<&'a Keys>) -> Self {
+        self.keys = keys;
+        self
+    }
+
+    /// Over a table inside this one, for tables whose names are the user's own.
+    #[must_use]
+    pub fn within(&self, table: Table, key: &str) -> Self {
+        let prefix = format!("{}{key}.", self.prefix);
+        Self::over(table, prefix, self.secrets).noting(self.keys)
+    }
+
+    fn note(&self, key: &str, shape: Shape) {
+        self.noted(key, shape, false, None);
+    }
+
+    fn note_usual(&self, key: &str, shape: Shape, usual: impl Into<Value>) {
+        self.noted(key, shape, false, Some(usual.into()));
+    }
+
+    fn noted(&self, key: &str, shape: Shape, required: bool, usual: Option<Value>) {
+        if let Some(keys) = self.keys {
+            keys.note(Key {
+                path: format!("{}{key}", self.prefix),
+                shape,
+                required,
+                usual,
+            });
         }
     }
 
@@ -58,6 +95,11 @@ impl<'a> Reader<'a> {
     }
 
     pub fn text(&mut self, key: &str) -> Option<String> {
+        self.note(key, Shape::Text);
+        self.said(key)
+    }
+
+    fn said(&mut self, key: &str) -> Option<String> {
         match self.take(key)? {
             Value::String(text) => Some(text.trim().to_owned()),
             other => {
@@ -68,17 +110,19 @@ impl<'a> Reader<'a> {
     }
 
     pub fn text_or(&mut self, key: &str, default: &str) -> String {
-        self.text(key).unwrap_or_else(|| default.to_owned())
+        self.note_usual(key, Shape::Text, default);
+        self.said(key).unwrap_or_else(|| default.to_owned())
     }
 
     /// A text that must be there and not be empty.
     pub fn required(&mut self, key: &str) -> String {
+        self.noted(key, Shape::Text, true, None);
         if !self.table.contains_key(key) {
             self.known.insert(key.to_owned());
             self.missing(key);
             return String::new();
         }
-        let text = self.text(key).unwrap_or_default();
+        let text = self.said(key).unwrap_or_default();
         if text.is_empty() && !self.complained_of(key) {
             self.missing(key);
         }
@@ -92,6 +136,8 @@ impl<'a> Reader<'a> {
 
     /// A base address: `http` or `https`, no query, given back without a slash at its end.
     pub fn base_url(&mut self, key: &str, default: Option<&str>) -> String {
+        let usual = default.map(Value::from);
+        self.noted(key, Shape::Address, default.is_none(), usual);
         let text = match default {
             Some(default) => self.text_or(key, default),
             None => self.required(key),
@@ -113,6 +159,7 @@ impl<'a> Reader<'a> {
     }
 
     pub fn flag(&mut self, key: &str, default: bool) -> bool {
+        self.note_usual(key, Shape::Flag, default);
         match self.take(key) {
             None => default,
             Some(Value::Boolean(flag)) => flag,
@@ -124,6 +171,12 @@ impl<'a> Reader<'a> {
     }
 
     pub fn count(&mut self, key: &str, default: u64, range: std::ops::RangeInclusive<u64>) -> u64 {
+        let (least, most) = (*range.start(), *range.end());
+        let usual = i64::try_from(default)
+            .ok()
+            .filter(|_| range.contains(&default));
+        let shape = Shape::Count { least, most };
+        self.noted(key, shape, false, usual.map(Value::from));
         let given = match self.take(key) {
             None => return default,
             Some(Value::Integer(given)) => given,
@@ -135,11 +188,10 @@ impl<'a> Reader<'a> {
         match u64::try_from(given) {
             Ok(count) if range.contains(&count) => count,
             _ => {
-                let (low, high) = (range.start(), range.end());
                 self.problem(
                     key,
-                    format!("{given} 不在 {low} 到 {high} 之间。"),
-                    format!("{given} is not between {low} and {high}."),
+                    format!("{given} 不在 {least} 到 {most} 之间。"),
+                    format!("{given} is not between {least} and {most}."),
                 );
                 default
             }
@@ -148,7 +200,8 @@ impl<'a> Reader<'a> {
 
     /// Such as `"90s"`, `"10m"`, `"2h"`, `"1d"`.
     pub fn duration(&mut self, key: &str, default: Duration) -> Duration {
-        let Some(text) = self.text(key) else {
+        self.note_usual(key, Shape::Duration, write_duration(default));
+        let Some(text) = self.said(key) else {
             return default;
         };
         parse_duration(&text).unwrap_or_else(|| {
@@ -163,6 +216,8 @@ impl<'a> Reader<'a> {
 
     /// A list of durations, shortest first.
     pub fn plan(&mut self, key: &str, default: &[Duration]) -> Vec<Duration> {
+        let usual: Vec<String> = default.iter().copied().map(write_duration).collect();
+        self.note_usual(key, Shape::Plan, usual);
         let Some(value) = self.take(key) else {
             return default.to_vec();
         };
@@ -186,7 +241,9 @@ impl<'a> Reader<'a> {
     }
 
     pub fn choice<T: Copy>(&mut self, key: &str, choices: &[(&str, T)], default: T) -> T {
-        let Some(text) = self.text(key) else {
+        let names = choices.iter().map(|(name, _)| (*name).to_owned());
+        self.note(key, Shape::Choice(names.collect()));
+        let Some(text) = self.said(key) else {
             return default;
         };
         if let Some((_, choice)) = choices.iter().find(|(name, _)| *name == text) {
@@ -203,6 +260,7 @@ impl<'a> Reader<'a> {
 
     /// A secret that must be there; `None` only after a problem.
     pub fn secret(&mut self, key: &str) -> Secret {
+        self.noted(key, Shape::Secret, true, None);
         let Some(value) = self.take(key) else {
             self.missing(key);
             return Secret::new("");
@@ -211,6 +269,7 @@ impl<'a> Reader<'a> {
     }
 
     pub fn secret_if_set(&mut self, key: &str) -> Option<Secret> {
+        self.note(key, Shape::Secret);
         let value = self.take(key)?;
         Some(self.resolve(key, &value))
     }
@@ -232,6 +291,7 @@ impl<'a> Reader<'a> {
 
     /// A table inside this one. Its problems and unknown keys are reported with the rest.
     pub fn nested<T>(&mut self, key: &str, read: impl FnOnce(&mut Reader<'a>) -> T) -> T {
+        self.note(key, Shape::Table);
         let table = match self.take(key) {
             None => Table::new(),
             Some(Value::Table(table)) => table,
@@ -240,7 +300,7 @@ impl<'a> Reader<'a> {
                 Table::new()
             }
         };
-        let mut inner = Reader::over(table, format!("{}{key}.", self.prefix), self.secrets);
+        let mut inner = self.within(table, key);
         let read = read(&mut inner);
         inner.refuse_the_rest();
         self.problems.append(&mut inner.problems);
@@ -273,6 +333,7 @@ impl<'a> Reader<'a> {
 
     /// A list of texts; none where the key is missing.
     pub fn texts(&mut self, key: &str) -> Option<Vec<String>> {
+        self.note(key, Shape::Texts);
         let list = match self.take(key)? {
             Value::Array(list) => list,
             other => {
@@ -292,6 +353,7 @@ impl<'a> Reader<'a> {
 
     /// `[[key]]`, in order.
     pub fn tables(&mut self, key: &str) -> Vec<Table> {
+        self.note(key, Shape::Tables);
         let list = match self.take(key) {
             None => return Vec::new(),
             Some(Value::Array(list)) => list,
@@ -312,6 +374,7 @@ impl<'a> Reader<'a> {
 
     /// Takes what is left, for another reader to judge.
     pub fn rest(&mut self) -> Table {
+        self.note("*", Shape::Open);
         std::mem::take(&mut self.table)
     }
 
@@ -343,6 +406,17 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     };
     let number: u64 = number.parse().ok()?;
     number.checked_mul(seconds).map(Duration::from_secs)
+}
+
+/// As [`parse_duration`] reads it, by the largest unit that fits.
+fn write_duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let unit = [(86_400, 'd'), (3_600, 'h'), (60, 'm')];
+    let fits = unit
+        .iter()
+        .find(|(length, _)| seconds > 0 && seconds.is_multiple_of(*length));
+    let (length, name) = fits.copied().unwrap_or((1, 's'));
+    format!("{}{name}", seconds / length)
 }
 
 /// The known key that is at most a third of its length away.

@@ -97,7 +97,7 @@ impl Settings {
             path.trim_end_matches('/'),
             &base_url,
         );
-        let columns = columns(&mut read, entry, &facts);
+        let columns = columns(&mut read, &facts);
         let settings = Self {
             root: entry.base.join(root),
             look: look(&mut read, &base_url),
@@ -242,7 +242,7 @@ fn link(read: &mut Reader<'_>, key: &str) -> String {
     text
 }
 
-fn columns(read: &mut Reader<'_>, entry: &Entry<'_>, facts: &Facts) -> BTreeMap<String, Column> {
+fn columns(read: &mut Reader<'_>, facts: &Facts) -> BTreeMap<String, Column> {
     let table = read.nested("columns", Reader::rest);
     let mut columns: BTreeMap<String, Column> = BTreeMap::new();
     for (code, value) in table {
@@ -251,7 +251,7 @@ fn columns(read: &mut Reader<'_>, entry: &Entry<'_>, facts: &Facts) -> BTreeMap<
             read.problem(&key, "应是一张表。", "must be a table.");
             continue;
         };
-        let mut inner = Reader::over(table, format!("{key}."), entry.secrets);
+        let mut inner = read.within(table, &key);
         let column = column(&mut inner, &code, facts);
         let twin = columns.iter().find(|(_, other)| other.slug == column.slug);
         if let Some((twin, other)) = twin

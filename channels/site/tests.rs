@@ -90,6 +90,7 @@ fn build(home: &Path, settings: toml::Table) -> Result<Arc<dyn Channel>, Vec<Pro
         timezone: chrono_tz::Asia::Shanghai,
         publisher: "南阳市发展和改革委员会",
         secrets: &NoSecrets,
+        keys: None,
     })
 }
 

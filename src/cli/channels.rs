@@ -107,6 +107,8 @@ fn lines(channels: &[ChannelView]) -> Vec<String> {
             let (words, style) = match one.state.as_str() {
                 "open" => ("● 正常", "32"),
                 "paused" => ("‖ 暂停", "36"),
+                "quiet" => ("‖ 静默", "36"),
+                "removed" => ("‖ 已移除", "36"),
                 _ => ("↻ 等待恢复", "33"),
             };
             let counts: Vec<String> = one

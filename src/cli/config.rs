@@ -1,4 +1,4 @@
-//! `lubu config check`: everything that is wrong, or what the configuration means.
+//! `lubu config`: everything that is wrong, or what the configuration means; and taking it over.
 
 use std::process::ExitCode;
 
@@ -6,11 +6,15 @@ use chrono::Utc;
 use clap::{Args, Subcommand};
 use lubu::clock::Real;
 use lubu::config::{Config, Doing, UNNAMED};
+use lubu::http::api::ByBody;
 use lubu::model::calendar;
+use lubu::model::quiet::QuietHours;
+use lubu::service::Reloaded;
 use lubu_channels::{Clock as _, Timestamp, UpdateBy, WithdrawBy};
 use serde_json::json;
 
-use super::{Common, Done, print_json};
+use super::client::Daemon;
+use super::{Common, Done, me, print_json};
 
 #[derive(Debug, Args)]
 pub struct ConfigCommand {
@@ -22,11 +26,32 @@ pub struct ConfigCommand {
 enum What {
     /// 检查并逐项解释 Check it and explain what it means
     Check,
+    /// 输出配置的 JSON Schema，供编辑器补全 Print the JSON Schema, by which editors complete it
+    Schema,
+    /// 让正在运行的守护进程改用现在的配置文件 Have the running daemon go on by the file as it is now
+    Reload {
+        /// 谁 Who [default: $USER]
+        #[arg(long)]
+        by: Option<String>,
+    },
 }
 
 impl ConfigCommand {
-    pub fn run(&self, common: &Common) -> Done {
-        let What::Check = self.what;
+    pub async fn run(self, common: &Common) -> Done {
+        match self.what {
+            What::Check => Self::check(common),
+            What::Schema => {
+                print!(
+                    "{}",
+                    lubu::config::schema(&lubu_channels::registry::adapters())
+                );
+                Ok(ExitCode::SUCCESS)
+            }
+            What::Reload { by } => reload(common, by.unwrap_or_else(me)).await,
+        }
+    }
+
+    fn check(common: &Common) -> Done {
         let config = common.load()?;
         if common.json {
             print_json(&as_json(&config, Real::default().now()))?;
@@ -35,6 +60,29 @@ impl ConfigCommand {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+async fn reload(common: &Common, by: String) -> Done {
+    let body = ByBody {
+        by,
+        reason: String::new(),
+        until: None,
+    };
+    let reloaded: Reloaded = Daemon::new(common)?
+        .post("/v1/config/reload", &body)
+        .await?;
+    if common.json {
+        print_json(&reloaded)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("● 已按新配置运行，渠道：{}", reloaded.channels.join("、"));
+    for name in &reloaded.added {
+        println!("  新增渠道 {name}");
+    }
+    for name in &reloaded.removed {
+        println!("  移除渠道 {name}：没有做完的停在原处，lubu channels 可见");
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn explain(config: &Config, now: Timestamp) {
@@ -69,8 +117,12 @@ fn explain(config: &Config, now: Timestamp) {
             [] => String::new(),
             names => format!("；等待 {} 上线", names.join("、")),
         };
+        let quiet = match &channel.quiet {
+            Some(quiet) => format!("；静默 {}", quiet.said().join("、")),
+            None => String::new(),
+        };
         println!(
-            "  {}（{}）{update}；{withdraw}{after}",
+            "  {}（{}）{update}；{withdraw}{after}{quiet}",
             channel.name, channel.adapter
         );
     }
@@ -88,6 +140,7 @@ fn as_json(config: &Config, now: Timestamp) -> serde_json::Value {
         let caps = one.channel.caps();
         json!({
             "name": one.name, "adapter": one.adapter, "account": caps.account, "after": one.after,
+            "quiet_hours": one.quiet.as_ref().map(QuietHours::said).unwrap_or_default(),
             "update": match caps.update {
                 UpdateBy::InPlace => "in_place",
                 UpdateBy::Replace => "replace",

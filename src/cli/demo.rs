@@ -202,7 +202,7 @@ async fn watch(daemon: &Daemon, mut items: Vec<ItemView>) -> Vec<ItemView> {
     let live = std::io::stdout().is_terminal();
     let channels: Vec<String> = daemon
         .service
-        .config
+        .config()
         .channels
         .iter()
         .map(|one| one.name.clone())

@@ -23,6 +23,9 @@ impl Init {
         std::fs::create_dir_all(&secrets)?;
         private(&secrets)?;
         write_new(&file, lubu::config::EXAMPLE.as_bytes(), 0o644)?;
+        // Beside it, where its first line says: editors complete and explain by it.
+        let schema = lubu::config::schema(&lubu_channels::registry::adapters());
+        std::fs::write(self.folder.join("schema.json"), schema)?;
         let token = secrets.join("token");
         if !token.exists() {
             write_new(&token, random_token()?.as_bytes(), 0o600)?;

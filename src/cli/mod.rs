@@ -1,4 +1,4 @@
-//! The command line: one file a command. Everything but `serve`, `demo`, `init`, `config`, `audit`,
+//! The command line: one file a command. Everything but `serve`, `demo`, `init`, `config check`, `audit`,
 //! `store` and `sandbox` talks to the daemon over its socket.
 
 mod approve;
@@ -60,7 +60,7 @@ enum Command {
     Demo(demo::Demo),
     /// 写一份带注释的配置 Write a commented configuration
     Init(init::Init),
-    /// 检查并解释配置 Check and explain the configuration
+    /// 配置：检查、解释、重新加载 The configuration: check, explain, reload
     Config(config::ConfigCommand),
     /// 提交稿件 Submit items
     Submit(submit::Submit),
@@ -164,7 +164,7 @@ async fn run(cli: Cli) -> Done {
         Command::Serve => serve::run(common).await,
         Command::Demo(demo) => demo.run().await,
         Command::Init(init) => init.run(common),
-        Command::Config(command) => command.run(common),
+        Command::Config(command) => command.run(common).await,
         Command::Submit(submit) => submit.run(common).await,
         Command::Revise(revise) => revise.run(common).await,
         Command::Approve(approve) => approve.run(common).await,

@@ -6,11 +6,14 @@ use std::sync::Arc;
 use lubu::config::UNNAMED;
 use lubu::supervisor::Supervisor;
 use lubu::{daemon, telemetry};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Common, Done};
 
 pub async fn run(common: &Common) -> Done {
     let config = common.load()?;
+    // Before anything else: by default it would end the process.
+    let mut hangups = signal(SignalKind::hangup())?;
     telemetry::logs(config.daemon.log);
     if config.office.name == UNNAMED {
         tracing::warn!("[office] name is not set: pages will say {UNNAMED}");
@@ -34,10 +37,14 @@ pub async fn run(common: &Common) -> Done {
     tracing::info!("ready; listening on {door}");
     supervisor.say(&["READY=1", "STATUS=就绪 ready"]);
     let alive = daemon.alive(Arc::clone(&supervisor));
-    tokio::select! {
-        told = &mut told => told?,
-        // Says so until the end; a runtime that stands still says nothing.
-        () = alive => {}
+    tokio::pin!(alive);
+    loop {
+        tokio::select! {
+            told = &mut told => break told?,
+            Some(()) = hangups.recv() => daemon.reload(),
+            // Says so until the end; a runtime that stands still says nothing.
+            () = &mut alive => break,
+        }
     }
     tracing::info!("stopping");
     supervisor.say(&["STOPPING=1", "STATUS=正在停止 stopping"]);

@@ -10,10 +10,12 @@ use lubu_channels::kit::settings::Reader;
 use lubu_channels::registry::Build;
 use lubu_channels::{Channel, Entry, Problem};
 
+use super::quiet;
 use super::secrets::Secrets;
 use super::sections::Office;
 use crate::model::approval::OnCorrection;
 use crate::model::limit::Rate;
+use crate::model::quiet::QuietHours;
 use crate::model::retry::Backoff;
 
 /// Adapters by name.
@@ -27,6 +29,7 @@ pub struct ChannelConfig {
     pub after: Vec<String>,
     pub concurrency: usize,
     pub rate: Option<Rate>,
+    pub quiet: Option<QuietHours>,
     pub on_correction: OnCorrection,
     pub backoff: Backoff,
     /// The total time of one call.
@@ -51,7 +54,7 @@ pub fn read(
     let mut channels: Vec<Option<ChannelConfig>> = Vec::new();
     let mut names = Vec::new();
     for (at, table) in reader.tables("channel").into_iter().enumerate() {
-        let mut own = Reader::over(table, format!("channel[{at}]."), setting.secrets);
+        let mut own = reader.within(table, &format!("channel[{at}]"));
         let name = own.required("name");
         if names.contains(&name) {
             own.problem(
@@ -108,6 +111,7 @@ fn one(
     let call_within = own.duration("call_within", Duration::from_mins(1));
     let backoff = own.nested("backoff", backoff);
     let rate = own.nested("rate", rate);
+    let quiet = quiet::read(&mut own, setting.zone);
     let entry = Entry {
         name: &name,
         settings: own.rest(),
@@ -115,6 +119,7 @@ fn one(
         timezone: setting.zone,
         publisher: &setting.office.name,
         secrets: setting.secrets,
+        keys: None,
     };
     let mut problems = own.finish(()).err().unwrap_or_default();
     let made = build.map(|build| build(&entry));
@@ -136,6 +141,7 @@ fn one(
         after,
         concurrency: usize::try_from(concurrency).unwrap_or(1),
         rate,
+        quiet,
         on_correction,
         backoff,
         call_within,

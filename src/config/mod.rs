@@ -6,10 +6,13 @@
 //! where they are.
 
 mod categories;
+mod change;
 mod channel;
 mod places;
+mod quiet;
 mod routing;
 mod schedule;
+mod schema;
 mod secrets;
 mod sections;
 mod verify;
@@ -24,9 +27,11 @@ use lubu_channels::Problem;
 use lubu_channels::kit::settings::Reader;
 
 pub use categories::{Categories, Leaf};
+pub use change::reload;
 pub use channel::{ChannelConfig, Registry};
 pub use routing::Routing;
 pub use schedule::{Build, Cadence, Doing, ScheduleConfig, cron};
+pub use schema::schema;
 pub use secrets::Secrets;
 pub use sections::{Daemon, Intake, LogFormat, Office, UNNAMED};
 pub use verify::Verify;
@@ -55,7 +60,7 @@ pub struct Config {
 }
 
 /// The configuration cannot be used. All problems, in the order of the file.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadConfig {
     pub path: Option<PathBuf>,
     pub problems: Vec<Placed>,
@@ -70,25 +75,27 @@ pub struct Placed {
 
 impl std::fmt::Display for BadConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let file = self
-            .path
-            .as_ref()
-            .map_or("config".into(), |path| path.display().to_string());
-        for (at, Placed { line, problem }) in self.problems.iter().enumerate() {
-            let place = line.map_or(String::new(), |line| format!(":{line}"));
+        for (at, placed) in self.problems.iter().enumerate() {
+            let place = self.place(placed);
             let end = if at + 1 < self.problems.len() {
                 "\n"
             } else {
                 ""
             };
-            let words = &problem.words;
-            write!(
-                f,
-                "{file}{place} {}: {}\n    {}{end}",
-                problem.key, words.zh, words.en
-            )?;
+            let words = &placed.problem.words;
+            write!(f, "{place}: {}\n    {}{end}", words.zh, words.en)?;
         }
         Ok(())
+    }
+}
+
+impl BadConfig {
+    /// File, line and key: `lubu.toml:6 office.nmae`.
+    pub fn place(&self, placed: &Placed) -> String {
+        let file = self.path.as_ref();
+        let file = file.map_or("config".into(), |path| path.display().to_string());
+        let line = placed.line.map_or(String::new(), |line| format!(":{line}"));
+        format!("{file}{line} {}", placed.problem.key)
     }
 }
 
@@ -96,7 +103,18 @@ impl std::error::Error for BadConfig {}
 
 /// Reads and checks the file at `path`.
 pub fn load(path: &Path, registry: &Registry) -> Result<Config, BadConfig> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
+    from_file(&read_file(path)?, path, registry)
+}
+
+fn from_file(text: &str, path: &Path, registry: &Registry) -> Result<Config, BadConfig> {
+    let base = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+    parse(text, Some(path), &base, registry, &|name| {
+        std::env::var(name).ok()
+    })
+}
+
+fn read_file(path: &Path) -> Result<String, BadConfig> {
+    std::fs::read_to_string(path).map_err(|error| {
         let words = lubu_channels::Words::new(
             format!("读不到配置文件：{error}。可用 lubu init 生成一份。"),
             format!("cannot be read: {error}; `lubu init` writes one."),
@@ -108,10 +126,6 @@ pub fn load(path: &Path, registry: &Registry) -> Result<Config, BadConfig> {
                 problem: Problem::new("file", words),
             }],
         )
-    })?;
-    let base = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-    parse(&text, Some(path), &base, registry, &|name| {
-        std::env::var(name).ok()
     })
 }
 
@@ -200,8 +214,8 @@ fn read(
         secrets,
     };
     let channels = channel::read(&mut reader, registry, &setting);
-    let routing = routing::read(&mut reader, &channels, &categories, secrets);
-    let schedules = schedule::read(&mut reader, base, daemon.timezone, &categories, secrets);
+    let routing = routing::read(&mut reader, &channels, &categories);
+    let schedules = schedule::read(&mut reader, base, daemon.timezone, &categories);
     let config = Config {
         path: path.map(Path::to_path_buf),
         base: base.to_path_buf(),

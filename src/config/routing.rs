@@ -7,7 +7,6 @@ use lubu_channels::kit::settings::Reader;
 
 use super::categories::Categories;
 use super::channel::ChannelConfig;
-use super::secrets::Secrets;
 
 #[derive(Debug, Clone, Default)]
 pub struct Routing {
@@ -29,7 +28,6 @@ pub fn read(
     reader: &mut Reader<'_>,
     channels: &[Option<ChannelConfig>],
     categories: &Categories,
-    secrets: &Secrets<'_>,
 ) -> Routing {
     let known: Vec<&ChannelConfig> = channels.iter().flatten().collect();
     let names = |kept: &dyn Fn(&ChannelConfig) -> bool| {
@@ -51,7 +49,7 @@ pub fn read(
             list.is_none_or(|list| list.as_array().is_some_and(Vec::is_empty))
                 .then_some(key)
         });
-        let mut own = Reader::over(table, format!("route[{at}]."), secrets);
+        let mut own = reader.within(table, &format!("route[{at}]"));
         for key in nothing.into_iter().flatten() {
             own.problem(
                 key,

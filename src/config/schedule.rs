@@ -12,7 +12,6 @@ use lubu_channels::kit::settings::Reader;
 use lubu_channels::{Problem, Timestamp};
 
 use super::categories::Categories;
-use super::secrets::Secrets;
 
 #[derive(Debug, Clone)]
 pub struct ScheduleConfig {
@@ -56,11 +55,10 @@ pub fn read(
     base: &Path,
     zone: Tz,
     categories: &Categories,
-    secrets: &Secrets<'_>,
 ) -> Vec<ScheduleConfig> {
     let mut schedules: Vec<ScheduleConfig> = Vec::new();
     for (at, table) in reader.tables("schedule").into_iter().enumerate() {
-        let mut own = Reader::over(table, format!("schedule[{at}]."), secrets);
+        let mut own = reader.within(table, &format!("schedule[{at}]"));
         let schedule = one(&mut own, base, zone, categories);
         if let Some(schedule) = schedule {
             if schedules.iter().any(|other| other.name == schedule.name) {

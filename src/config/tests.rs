@@ -283,6 +283,27 @@ fn channels_that_wait_for_each_other_in_a_circle_are_refused() {
 }
 
 #[test]
+fn quiet_hours_that_cannot_be_meant_are_told_at_their_line() {
+    let with = |hours: &str| format!("{GOOD}quiet_hours = {hours}\n");
+    let config = read(&with("[\"22:00-07:30\", \"Sat,Sun 00:00-24:00\"]")).unwrap();
+    let quiet = config.channels[0].quiet.as_ref().unwrap();
+    assert_eq!(quiet.said(), ["22:00-07:30", "Sat,Sun 00:00-24:00"]);
+    let told = complaint(&with("[\n\"22:00-07:30\",\n\"08:00-08:00\",\n]"));
+    assert!(
+        told.starts_with("14 channel[0].quiet_hours[1] “08:00-08:00”起止相同"),
+        "{told}"
+    );
+    let told = complaint(&with("[\"00:00-24:00\"]"));
+    assert!(
+        told.starts_with("12 channel[0].quiet_hours 静默时段占满"),
+        "{told}"
+    );
+    let told = complaint(&with("[\"1 22:00-07:30\"]"));
+    assert!(told.contains("by name"), "{told}");
+    assert!(read(&with("[]")).unwrap().channels[0].quiet.is_none());
+}
+
+#[test]
 fn a_name_stands_for_one_channel_and_one_schedule() {
     let twice = format!("{GOOD}{}", &GOOD[GOOD.find("[[channel]]").unwrap()..]);
     assert!(complaint(&twice).starts_with("13 channel[1].name"));

@@ -15,6 +15,8 @@ use lubu_channels::{
     Call, Failure, Fate, Health, Job, Kind, Next, Reach, Step, Target, Timestamp, Words,
 };
 
+use tokio_util::sync::CancellationToken;
+
 use super::Bench;
 use super::compose::compose;
 use super::look::look;
@@ -79,10 +81,15 @@ pub enum PublicSteps {
     Until(Timestamp),
 }
 
-/// Takes the delivery as far as it goes now.
-pub async fn work(bench: &Bench, delivery: Box<Delivery>, public: PublicSteps) -> Report {
+/// Takes the delivery as far as it goes now, or until these settings are over.
+pub async fn work(
+    bench: &Bench,
+    delivery: Box<Delivery>,
+    public: PublicSteps,
+    over: &CancellationToken,
+) -> Report {
     let mut report = Report::new(delivery);
-    while !bench.shared.stop.is_cancelled() {
+    while !over.is_cancelled() {
         let now = bench.shared.time.now();
         let moved = match report.delivery.state.clone() {
             State::Due { at, .. } if at <= now => advance(bench, &mut report, now, public).await,
@@ -276,7 +283,9 @@ pub(super) async fn intend(
             | Refusal::Withdrawn
             | Refusal::Paused
             | Refusal::Halted(_)
-            | Refusal::NotAdopted,
+            | Refusal::NotAdopted
+            // It left the configuration a moment ago.
+            | Refusal::NoChannel(_),
         )) => Ok(None),
         Err(error) => Err(error),
     }

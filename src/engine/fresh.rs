@@ -27,11 +27,7 @@ struct Waiting {
 impl Hub {
     /// From now on what goes live there is looked at so much later.
     pub(super) fn expect_fresh(&self, number: ChannelNo, after: Duration) {
-        let waiting = Waiting {
-            after,
-            due: BTreeSet::new(),
-        };
-        self.fresh().channels.insert(number, waiting);
+        self.fresh().channels.entry(number).or_default().after = after;
     }
 
     /// Remembers it, if it went live just now and by no look.

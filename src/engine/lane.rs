@@ -14,6 +14,7 @@ use std::time::Duration;
 use lubu_channels::{Timestamp, Words};
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinSet};
+use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Behaved, PublicSteps, Report, work};
 use super::burst::{self, Waiting};
@@ -43,12 +44,18 @@ pub enum Message {
     Record(Box<ChannelRecord>),
     /// Nothing is sent anywhere, or no longer so.
     Halt(bool),
+    /// Other settings are in force.
+    Bench(Arc<Bench>),
     /// Something at rest is to be looked at again, once nothing else is to be done.
     Verify(Ask),
 }
 
 pub struct Lane {
     bench: Arc<Bench>,
+    /// Settings to go on by, once nothing runs under these.
+    coming: Option<Arc<Bench>>,
+    /// These settings are over, or the engine stops: what runs begins no further step.
+    over: CancellationToken,
     hub: Hub,
     inbox: mpsc::UnboundedReceiver<Message>,
     queue: Queue,
@@ -95,6 +102,8 @@ impl Lane {
         });
         let mut lane = Self {
             bucket: bench.policy.rate.map(|rate| Bucket::new(rate, now)),
+            over: bench.shared.stop.child_token(),
+            coming: None,
             bench,
             hub,
             inbox,
@@ -122,7 +131,7 @@ impl Lane {
         let stop = self.bench.shared.stop.clone();
         loop {
             let time = Arc::clone(&self.bench.shared.time);
-            let next = self.start_due().await;
+            let next = self.go_on().await;
             let next = next.map(|next| next.min(time.now() + LONGEST_SLEEP));
             tokio::select! {
                 biased;
@@ -144,7 +153,9 @@ impl Lane {
                 () = sleep(time.as_ref(), next), if next.is_some() => {}
             }
         }
-        // Running calls are never dropped; the engine's stop limits how long this may take.
+        // Running calls are never dropped; the engine's stop limits how long this may take. The channel may
+        // have left the configuration: then they are its last.
+        self.over.cancel();
         while let Some(done) = self.tasks.join_next_with_id().await {
             self.finished(done).await;
         }
@@ -164,7 +175,38 @@ impl Lane {
                 self.queue.hurry();
             }
             Message::Verify(ask) => self.asked.push_back(ask),
+            Message::Bench(bench) => {
+                self.over.cancel();
+                self.coming = Some(bench);
+            }
         }
+    }
+
+    /// Starts what may start, unless other settings wait for what still runs under these: an adapter may
+    /// keep something in memory, so that two of one account are never at work together.
+    async fn go_on(&mut self) -> Option<Timestamp> {
+        if self.coming.is_some() && !self.tasks.is_empty() {
+            return None;
+        }
+        if let Some(bench) = self.coming.take() {
+            self.take_over(bench);
+        }
+        self.start_due().await
+    }
+
+    fn take_over(&mut self, bench: Arc<Bench>) {
+        let now = bench.shared.time.now();
+        self.bucket = match (self.bucket.take(), bench.policy.rate) {
+            (Some(bucket), Some(rate)) => Some(bucket.at_rate(rate, now)),
+            (_, rate) => rate.map(|rate| Bucket::new(rate, now)),
+        };
+        self.bench = bench;
+        self.over = self.bench.shared.stop.child_token();
+        // What waits before a burst was prepared by the adapter before.
+        for one in std::mem::take(&mut self.waiting).into_values() {
+            self.queue(one.delivery, None);
+        }
+        self.queue.hurry();
     }
 
     /// Messages may come late: what is known already and newer stands.
@@ -275,7 +317,7 @@ impl Lane {
         };
         self.run_on(id, waits.version);
         let public = self.public_steps(id);
-        let bench = Arc::clone(&self.bench);
+        let (bench, over) = (Arc::clone(&self.bench), self.over.clone());
         let task = self.tasks.spawn(async move {
             let delivery = match waits.delivery {
                 Some(delivery) => Some(delivery),
@@ -284,7 +326,7 @@ impl Lane {
             let Some(delivery) = delivery else {
                 return Vec::new();
             };
-            let report = work(&bench, delivery, public).await;
+            let report = work(&bench, delivery, public, &over).await;
             if report.burst.is_some() {
                 // It is not through before the burst is.
                 at_work.not_begun();

@@ -15,12 +15,13 @@ mod look;
 mod patrol;
 mod queue;
 mod recover;
+mod reload;
 pub mod render;
 pub mod suspects;
 mod verify;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -38,7 +39,7 @@ use crate::store::{Act, Actor, Answer, Store, Stored};
 
 pub use drafts::{Drafts, Packed, Shelf};
 use fresh::Fresh;
-use lane::{Lane, Message};
+use lane::Message;
 pub use patrol::Which;
 use suspects::Suspects;
 use verify::{Ask, Looked};
@@ -142,6 +143,20 @@ impl Hub {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Other settings for its lane.
+    fn settings(&self, bench: &Arc<Bench>) {
+        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lane) = lanes.get(&bench.policy.number) {
+            let _gone = lane.send(Message::Bench(Arc::clone(bench)));
+        }
+    }
+
+    /// Its lane ends once its running steps have.
+    fn remove(&self, number: ChannelNo) {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.remove(&number);
+    }
+
     fn add(&self, number: ChannelNo) -> mpsc::UnboundedReceiver<Message> {
         let (sender, receiver) = mpsc::unbounded_channel();
         self.lanes
@@ -156,52 +171,46 @@ impl Hub {
 pub struct Engine {
     pub shared: Arc<Shared>,
     hub: Hub,
-    benches: BTreeMap<ChannelNo, Arc<Bench>>,
+    benches: RwLock<Benches>,
     tasks: TaskTracker,
+    /// When each channel's lane, the present or the last one, has ended.
+    ended: Mutex<BTreeMap<ChannelNo, CancellationToken>>,
+    /// Until when the present settings are in force.
+    term: Mutex<CancellationToken>,
 }
+
+type Benches = BTreeMap<ChannelNo, Arc<Bench>>;
 
 impl Engine {
     /// Settles what the last process left open, then starts the lanes.
     pub async fn start(shared: Arc<Shared>, benches: Vec<Bench>) -> Stored<Self> {
-        let benches: BTreeMap<ChannelNo, Arc<Bench>> = benches
-            .into_iter()
-            .map(|bench| (bench.policy.number, Arc::new(bench)))
-            .collect();
+        let benches = by_number(benches);
         let mut unsettled = recover::settle(&shared, &benches).await?;
         let records = shared.store.channels().await?;
-        let hub = Hub::default();
-        let tasks = TaskTracker::new();
-        for (number, bench) in &benches {
-            let record = records
-                .iter()
-                .find(|record| record.number == *number)
-                .cloned();
-            let inbox = hub.add(*number);
-            let own = unsettled.remove(number).unwrap_or_default();
-            tasks.spawn(Lane::new(Arc::clone(bench), hub.clone(), record, own, inbox).run());
+        let engine = Self::new(shared, benches.clone());
+        for (number, bench) in benches {
+            let record = records.iter().find(|record| record.number == number);
+            let own = unsettled.remove(&number).unwrap_or_default();
+            engine.open(bench, record.cloned(), own);
         }
-        tasks.close();
-        Ok(Self {
-            shared,
-            hub,
-            benches,
-            tasks,
-        })
+        Ok(engine)
     }
 
     /// Without lanes: nothing is sent or looked at. For a store that can only be read.
     pub fn idle(shared: Arc<Shared>, benches: Vec<Bench>) -> Self {
-        let benches = benches
-            .into_iter()
-            .map(|bench| (bench.policy.number, Arc::new(bench)))
-            .collect();
+        Self::new(shared, by_number(benches))
+    }
+
+    fn new(shared: Arc<Shared>, benches: Benches) -> Self {
         let tasks = TaskTracker::new();
         tasks.close();
         Self {
+            term: Mutex::new(shared.stop.child_token()),
             shared,
             hub: Hub::default(),
-            benches,
+            benches: RwLock::new(benches),
             tasks,
+            ended: Mutex::default(),
         }
     }
 
@@ -237,17 +246,14 @@ impl Engine {
         &self.hub
     }
 
-    pub fn bench(&self, number: ChannelNo) -> Option<&Arc<Bench>> {
-        self.benches.get(&number)
-    }
-
-    pub fn benches(&self) -> impl Iterator<Item = &Arc<Bench>> {
-        self.benches.values()
+    pub fn bench(&self, number: ChannelNo) -> Option<Arc<Bench>> {
+        let benches = self.benches.read().unwrap_or_else(PoisonError::into_inner);
+        benches.get(&number).cloned()
     }
 
     /// Tries a channel's credentials, permissions and connection.
     pub async fn check(&self, number: ChannelNo) -> Option<Result<Health, Failure>> {
-        let bench = self.benches.get(&number)?;
+        let bench = self.bench(number)?;
         Some(bench.check().await)
     }
 
@@ -264,4 +270,9 @@ impl Engine {
             );
         }
     }
+}
+
+fn by_number(benches: Vec<Bench>) -> Benches {
+    let number = |bench: Bench| (bench.policy.number, Arc::new(bench));
+    benches.into_iter().map(number).collect()
 }

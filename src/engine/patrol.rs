@@ -12,6 +12,7 @@
 use std::time::Duration;
 
 use lubu_channels::{Timestamp, Words};
+use tokio_util::sync::CancellationToken;
 
 use super::verify::{Checked, What, check, pay};
 use super::{Bench, Engine};
@@ -43,24 +44,27 @@ pub enum Which {
 }
 
 impl Engine {
-    /// Keeps looking at a channel until the daemon stops.
-    pub async fn keep_watch(&self, number: ChannelNo, orders: &Verify) {
-        let Some(bench) = self.bench(number) else {
-            return;
-        };
-        self.hub().expect_fresh(number, orders.first_after);
-        let stop = self.shared.stop.clone();
+    /// Keeps looking at a channel, while it is configured, until the daemon stops. `orders` is asked again
+    /// when other settings are in force: a pass under way goes on by them.
+    pub async fn keep_watch(&self, number: ChannelNo, orders: impl Fn() -> Verify) {
         let time = &self.shared.time;
-        while !stop.is_cancelled() {
+        while !self.shared.stop.is_cancelled() {
+            let (term, orders) = (self.term(), orders());
+            let Some(bench) = self.bench(number) else {
+                term.cancelled().await;
+                continue;
+            };
+            self.hub().expect_fresh(number, orders.first_after);
             let minute = time.now() + Duration::from_mins(1);
-            let mut walk = Walk::new(self, bench, orders, Share::Percent(orders.share));
-            if let Err(error) = walk.turn(orders).await {
+            let mut walk = Walk::new(self, &bench, &orders, Share::Percent(orders.share));
+            walk.stop = term.clone();
+            if let Err(error) = walk.turn(&orders).await {
                 tracing::error!(channel = bench.policy.name, "looking again: {error}");
             }
             let fresh = self.hub().next_fresh(number);
             let at = fresh.map_or(minute, |at| at.min(minute));
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = term.cancelled() => {}
                 () = time.sleep_until(at) => {}
             }
         }
@@ -82,7 +86,7 @@ impl Engine {
             Which::All => Share::Percent(orders.share),
             Which::One(_) => Share::Whole,
         };
-        let mut walk = Walk::new(self, bench, orders, share);
+        let mut walk = Walk::new(self, &bench, orders, share);
         walk.told = Some(told);
         walk.patrol = Patrol::new(number, None, self.shared.time.now());
         match which {
@@ -100,6 +104,8 @@ struct Walk<'a> {
     bench: &'a Bench,
     orders: &'a Verify,
     share: Share,
+    /// It goes on at the next start, or by other settings.
+    stop: CancellationToken,
     patrol: Patrol,
     /// Looks that are paid for.
     paid: u32,
@@ -120,6 +126,7 @@ impl<'a> Walk<'a> {
             bench,
             orders,
             share,
+            stop: engine.shared.stop.clone(),
             patrol: Patrol::new(bench.policy.number, None, now),
             paid: 0,
             failed: 0,
@@ -174,7 +181,6 @@ impl<'a> Walk<'a> {
         self.everything().await?;
         self.second_looks().await?;
         if self.is_stopped() {
-            // It goes on at the next start.
             return self.record(self.patrol.clone()).await;
         }
         self.patrol.ended = Some(self.now());
@@ -195,7 +201,7 @@ impl<'a> Walk<'a> {
     }
 
     fn is_stopped(&self) -> bool {
-        self.engine.shared.stop.is_cancelled()
+        self.stop.is_cancelled()
     }
 
     fn is_over(&self) -> bool {
@@ -389,9 +395,8 @@ impl<'a> Walk<'a> {
             if self.is_over() {
                 return Ok(());
             }
-            let stop = self.engine.shared.stop.clone();
             tokio::select! {
-                () = stop.cancelled() => return Ok(()),
+                () = self.stop.cancelled() => return Ok(()),
                 () = self.engine.shared.time.sleep_until(at) => {}
             }
             self.look(id).await?;
@@ -406,9 +411,8 @@ impl<'a> Walk<'a> {
         let lane = rate.map(|rate| rate.per.div_f64(f64::from(rate.count.max(1))) * 2);
         let gap = self.orders.gap.max(lane.unwrap_or_default());
         let at = self.last.map(|last| last + gap);
-        let stop = &self.engine.shared.stop;
         tokio::select! {
-            () = stop.cancelled() => {}
+            () = self.stop.cancelled() => {}
             () = self.engine.shared.time.sleep_until(at.unwrap_or_default()) => {}
         }
         self.last = Some(self.now());

@@ -38,23 +38,11 @@ pub async fn settle(
         } else {
             delivery
         };
-        let after = match left(&delivery) {
-            Some(event) => record(shared, &delivery, event).await?,
-            None => delivery,
-        };
-        // First, since it outlasts being set aside.
-        let after = if restored && after.goes_on() {
-            record(shared, &after, Event::Restored).await?
-        } else {
-            after
-        };
-        let after = set_aside_if_guilty(shared, after).await?;
-        let Some(bench) = bench else { continue };
-        if let Err(wrong) = after.sweep(&bench.policy) {
-            let id = after.id;
-            tracing::error!(delivery.id = %id, "delivery {id} is {wrong}: report this to the makers of lubu");
+        let back = bench.is_some() && delivery.is_removed();
+        let after = one(shared, delivery, restored, bench, back).await?;
+        if bench.is_some() {
+            unsettled.entry(after.id.channel).or_default().push(after);
         }
-        unsettled.entry(after.id.channel).or_default().push(after);
     }
     if orphans > 0 {
         tracing::error!(
@@ -62,6 +50,51 @@ pub async fn settle(
         );
     }
     Ok(unsettled)
+}
+
+/// The same for one channel, whose lane opens while others work.
+pub async fn settle_channel(shared: &Shared, bench: &Arc<Bench>) -> Stored<Vec<Delivery>> {
+    let restored = !shared.store.standing().adopted;
+    let mut unsettled = shared.store.unsettled().await?;
+    unsettled.retain(|delivery| delivery.id.channel == bench.policy.number);
+    let mut settled = Vec::new();
+    for delivery in unsettled {
+        // Nobody looked for it while it was away.
+        let unknown = matches!(delivery.state, State::Unknown(_)) && delivery.next_at().is_none();
+        let back = unknown || delivery.is_removed();
+        settled.push(one(shared, delivery, restored, Some(bench), back).await?);
+    }
+    Ok(settled)
+}
+
+async fn one(
+    shared: &Shared,
+    delivery: Delivery,
+    restored: bool,
+    bench: Option<&Arc<Bench>>,
+    back: bool,
+) -> Stored<Delivery> {
+    let event = if back {
+        Some(Event::Returned)
+    } else {
+        left(&delivery)
+    };
+    let after = match event {
+        Some(event) => record(shared, &delivery, event).await?,
+        None => delivery,
+    };
+    // First, since it outlasts being set aside.
+    let after = if restored && after.goes_on() {
+        record(shared, &after, Event::Restored).await?
+    } else {
+        after
+    };
+    let after = set_aside_if_guilty(shared, after).await?;
+    if let Some(Err(wrong)) = bench.map(|bench| after.sweep(&bench.policy)) {
+        let id = after.id;
+        tracing::error!(delivery.id = %id, "delivery {id} is {wrong}: report this to the makers of lubu");
+    }
+    Ok(after)
 }
 
 fn left(delivery: &Delivery) -> Option<Event> {

@@ -43,7 +43,7 @@ async fn filter(app: &App, query: ListQuery) -> Result<Filter, Refused> {
         None => None,
     };
     if let Some(channel) = &query.channel {
-        app.service.number(channel)?;
+        app.service.known(channel)?;
     }
     let limit = query.limit.unwrap_or(100);
     Ok(Filter {

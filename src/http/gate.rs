@@ -21,7 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Bearer for programs; Basic with the token as password for a browser.
 pub async fn token(State(app): State<App>, request: Request, next: Next) -> Response {
-    let Some(token) = &app.service.config.daemon.token else {
+    let config = app.service.config();
+    let Some(token) = &config.daemon.token else {
         let words = Words::new(
             "没有设置接口令牌，网页和接口不开放。请在 [daemon] 里写 token = { file = \"…\" }。",
             "no token is configured, so this door is closed: set `token` in [daemon].",

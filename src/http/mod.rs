@@ -8,6 +8,7 @@
 mod answer;
 pub mod api;
 mod body;
+pub mod config;
 mod gate;
 pub mod opening;
 mod pages;
@@ -84,7 +85,7 @@ pub fn tcp(app: App) -> Router {
 /// Base64 makes three bytes four, and a form has its edges: what is too large for the desk but
 /// not for this is told by the desk, file by file.
 fn limit(app: &App) -> u64 {
-    let most = app.service.config.intake.total_max_bytes;
+    let most = app.service.config().intake.total_max_bytes;
     most + most / 3 + 1024 * 1024
 }
 
@@ -127,6 +128,7 @@ fn deciding() -> Router<App> {
         .route("/v1/store/adoption", post(store::adopt))
         .route("/v1/store/release", post(store::release))
         .route("/v1/store/backup", post(store::backup))
+        .route("/v1/config/reload", post(config::reload))
         .route("/v1/verify", post(verify::order))
         .route("/v1/channels/check", post(api::check))
         .route("/v1/channels/{channel}/pause", post(api::pause))

@@ -120,7 +120,8 @@ pub async fn matrix(State(app): State<App>, Query(query): Query<MatrixQuery>) ->
     };
     let page = service.items(&filter).await?;
     let channels = service.channels().await?;
-    let zone = service.config.zone();
+    let config = service.config();
+    let zone = config.zone();
     let now = service.time.now();
     let urgent = page
         .rows
@@ -148,7 +149,7 @@ pub async fn matrix(State(app): State<App>, Query(query): Query<MatrixQuery>) ->
         item,
     });
     let matrix = Matrix {
-        office: service.config.office.name.clone(),
+        office: config.office.name.clone(),
         now: now
             .with_timezone(&zone)
             .format("%Y-%m-%d %H:%M")
@@ -210,7 +211,8 @@ pub async fn timeline(State(app): State<App>, Path(item): Path<String>) -> Answe
     let service = &app.service;
     let id = service.find(&item).await?;
     let show = service.show(id).await?;
-    let zone = service.config.zone();
+    let config = service.config();
+    let zone = config.zone();
     let now = service.time.now();
     let parts = show.timeline.iter().map(|part| Part {
         chip: chip(&part.delivery, now, zone),
@@ -248,7 +250,7 @@ pub async fn timeline(State(app): State<App>, Path(item): Path<String>) -> Answe
         }),
     });
     let page = Timeline {
-        office: service.config.office.name.clone(),
+        office: config.office.name.clone(),
         received: moment(&show.item.received_at, now, zone),
         parts: parts.collect(),
         revisions: revisions.collect(),

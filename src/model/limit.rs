@@ -33,18 +33,42 @@ impl Bucket {
         }
     }
 
+    /// Goes on at another rate, as full as it was.
+    #[must_use]
+    pub fn at_rate(self, rate: Rate, now: Timestamp) -> Self {
+        if rate == self.rate {
+            return self;
+        }
+        let share = (self.filled(now) / f64::from(self.rate.count.max(1))).min(1.0);
+        Self {
+            rate,
+            tokens: share * f64::from(rate.count),
+            at: now,
+        }
+    }
+
+    fn filled(&self, now: Timestamp) -> f64 {
+        let full = f64::from(self.rate.count);
+        let gone = (now - self.at).to_std().unwrap_or_default().as_secs_f64();
+        (self.tokens + gone / self.each()).min(full)
+    }
+
+    /// Seconds for one token.
+    fn each(&self) -> f64 {
+        self.rate.per.as_secs_f64() / f64::from(self.rate.count).max(1.0)
+    }
+
     /// Takes one token, or says when there will be one.
     pub fn take(&mut self, now: Timestamp) -> Result<(), Timestamp> {
-        let full = f64::from(self.rate.count);
-        let each = self.rate.per.as_secs_f64() / full.max(1.0);
-        let gone = (now - self.at).to_std().unwrap_or_default().as_secs_f64();
-        self.tokens = (self.tokens + gone / each).min(full);
+        self.tokens = self.filled(now);
         self.at = now;
         if self.tokens >= 1.0 {
             self.tokens -= 1.0;
             return Ok(());
         }
-        Err(now + Duration::from_secs_f64((1.0 - self.tokens) * each) + Duration::from_millis(1))
+        Err(now
+            + Duration::from_secs_f64((1.0 - self.tokens) * self.each())
+            + Duration::from_millis(1))
     }
 }
 

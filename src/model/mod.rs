@@ -14,5 +14,6 @@ pub mod item;
 pub mod limit;
 pub mod patrol;
 pub mod policy;
+pub mod quiet;
 pub mod retry;
 pub mod scope;

@@ -6,6 +6,7 @@ use lubu_channels::{Caps, Cost, Evidence, Quota, UpdateBy, WithdrawBy};
 
 use super::approval::OnCorrection;
 use super::limit::Rate;
+use super::quiet::QuietHours;
 use super::retry::Backoff;
 use crate::ids::ChannelNo;
 use crate::planted::{Bug, bug};
@@ -34,6 +35,8 @@ pub struct Policy {
     pub quotas: Vec<Quota>,
     pub concurrency: usize,
     pub rate: Option<Rate>,
+    /// When nothing is published or corrected.
+    pub quiet: Option<QuietHours>,
     /// The channel is no longer configured: no lane turns to it, a person does.
     pub retired: bool,
 }
@@ -46,6 +49,7 @@ pub struct Tuning {
     pub after: Vec<ChannelNo>,
     pub concurrency: usize,
     pub rate: Option<Rate>,
+    pub quiet: Option<QuietHours>,
 }
 
 impl Policy {
@@ -80,6 +84,7 @@ impl Policy {
             quotas: caps.quotas.clone(),
             concurrency,
             rate: tuning.rate,
+            quiet: tuning.quiet,
             retired: false,
         }
     }
@@ -106,6 +111,7 @@ impl Policy {
             quotas: Vec::new(),
             concurrency: 1,
             rate: None,
+            quiet: None,
             retired: true,
         }
     }

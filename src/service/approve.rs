@@ -155,10 +155,9 @@ impl Service {
         dossier.ok_or(Trouble::Store(StoreError::Refused(Refusal::NoItem(id))))
     }
 
-    pub(super) fn view_names(&self) -> view::Names<'_> {
+    pub(super) fn view_names(&self) -> view::Names {
         view::Names {
-            channels: &self.names,
-            zone: self.config.zone(),
+            setup: self.setup(),
         }
     }
 }

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use lubu_channels::Words;
+use chrono_tz::Tz;
+use lubu_channels::{Timestamp, Words};
 
 use super::view::{ChannelView, CheckView, split, time};
-use super::{Done, Service};
+use super::{Done, Service, Setup};
 use crate::ids::ChannelNo;
 use crate::model::channel::{ChannelRecord, Pause};
 use crate::model::delivery::PublicState;
+use crate::model::quiet::QuietHours;
 use crate::store::Act;
 use crate::store::act::{Actor, LaneNews};
 
@@ -22,10 +24,17 @@ impl Service {
                 .or_default() += 1;
         }
         let now = self.time.now();
+        let setup = self.setup();
         let view = |config: &crate::config::ChannelConfig| {
-            let number = self.number(&config.name)?;
+            let number = setup
+                .number(&config.name)
+                .ok_or_else(|| super::no_channel(&config.name))?;
             let record = records.iter().find(|record| record.number == number);
-            let (state, why, until) = standing(record, now);
+            let quiet = config.quiet.as_ref();
+            let (state, why, until) = match standing(record, now) {
+                ("open", ..) => hushed(quiet, now, setup.config.zone()),
+                standing => standing,
+            };
             let (reason, reason_en) = split(why);
             Ok(ChannelView {
                 name: config.name.clone(),
@@ -35,6 +44,7 @@ impl Service {
                 reason_en,
                 until: until.map(time),
                 after: config.after.clone(),
+                quiet_hours: quiet.map(|quiet| quiet.said().to_vec()).unwrap_or_default(),
                 counts: counts
                     .iter()
                     .filter(|((no, _), _)| *no == number)
@@ -42,7 +52,14 @@ impl Service {
                     .collect(),
             })
         };
-        self.config.channels.iter().map(view).collect()
+        let mut views = setup
+            .config
+            .channels
+            .iter()
+            .map(view)
+            .collect::<Done<Vec<_>>>()?;
+        views.extend(left_behind(&setup, &counts));
+        Ok(views)
     }
 
     /// Tries the credentials of one channel, or of all.
@@ -51,13 +68,16 @@ impl Service {
             self.number(name)?;
         }
         let mut views = Vec::new();
-        for config in self
+        let setup = self.setup();
+        for config in setup
             .config
             .channels
             .iter()
             .filter(|one| name.is_none_or(|n| one.name == n))
         {
-            let number = self.number(&config.name)?;
+            let Some(number) = setup.number(&config.name) else {
+                continue;
+            };
             let Some(checked) = self.engine.check(number).await else {
                 continue;
             };
@@ -84,7 +104,7 @@ impl Service {
         name: &str,
         by: &str,
         reason: &str,
-        until: Option<lubu_channels::Timestamp>,
+        until: Option<Timestamp>,
         from: &'static str,
     ) -> Done<()> {
         let why = Words::new(
@@ -121,13 +141,49 @@ impl Service {
     }
 }
 
-type Standing = (
-    &'static str,
-    Option<Words>,
-    Option<lubu_channels::Timestamp>,
-);
+/// Channels that are no longer configured, and still have something unfinished.
+fn left_behind(
+    setup: &Setup,
+    counts: &BTreeMap<(ChannelNo, PublicState), usize>,
+) -> Vec<ChannelView> {
+    let left = |(number, name): &(ChannelNo, String)| {
+        let own = counts.iter().filter(|((no, _), _)| no == number);
+        let count: usize = own.map(|(_, count)| *count).sum();
+        (count > 0).then(|| ChannelView {
+            name: name.clone(),
+            adapter: String::new(),
+            state: "removed".to_owned(),
+            reason: Some(format!(
+                "已不在配置里，{count} 条没有做完的停在原处；把它加回配置就会继续"
+            )),
+            reason_en: Some(format!(
+                "no longer configured; {count} unfinished deliveries stay as they are, and go on once it is configured again"
+            )),
+            until: None,
+            after: Vec::new(),
+            quiet_hours: Vec::new(),
+            counts: vec![(PublicState::Held, count)],
+        })
+    };
+    setup.former.iter().filter_map(left).collect()
+}
 
-fn standing(record: Option<&ChannelRecord>, now: lubu_channels::Timestamp) -> Standing {
+type Standing = (&'static str, Option<Words>, Option<Timestamp>);
+
+/// In its quiet hours, or open.
+fn hushed(quiet: Option<&QuietHours>, now: Timestamp, zone: Tz) -> Standing {
+    let Some(until) = quiet.and_then(|quiet| quiet.opens(now)) else {
+        return ("open", None, None);
+    };
+    let when = until.with_timezone(&zone).format("%Y-%m-%d %H:%M");
+    let why = Words::new(
+        format!("静默时段，{when} 后继续；撤下和核对照常"),
+        format!("quiet hours until {when}; withdrawals and looks go on"),
+    );
+    ("quiet", Some(why), Some(until))
+}
+
+fn standing(record: Option<&ChannelRecord>, now: Timestamp) -> Standing {
     let Some(record) = record else {
         return ("open", None, None);
     };

@@ -5,7 +5,9 @@ mod channels;
 mod halts;
 pub mod opening;
 mod read;
+mod reload;
 mod schedules;
+mod setup;
 mod store;
 mod submit;
 mod trouble;
@@ -25,6 +27,8 @@ use crate::store::{Act, Answer, Store};
 
 pub use approve::{Approve, Approved};
 pub use read::{Filter, Page};
+pub use reload::{Asked, Reloaded, Reloads};
+pub use setup::{InForce, Setup};
 pub use store::{HeldView, Released, StoreView};
 pub use submit::{Submit, Submitted};
 pub use trouble::{Problem, Trouble};
@@ -33,16 +37,16 @@ pub use verify::{Inspect, Inspection, InspectionView, NightView, parse_cursor};
 /// Everything a request needs.
 #[derive(Debug)]
 pub struct Service {
-    pub config: Arc<Config>,
+    pub in_force: InForce,
     pub store: Arc<dyn Store>,
     pub engine: Engine,
     pub time: Arc<dyn Time>,
     /// For addresses that content names.
     pub guarded: Arc<dyn Transport>,
-    /// Configured channels by number.
-    pub names: Vec<(ChannelNo, String)>,
     /// A person's pass over what is published: the last one, or the one under way.
     pub inspection: Inspection,
+    /// Where another configuration is asked for.
+    pub reloads: Reloads,
 }
 
 pub type Done<T> = Result<T, Trouble>;
@@ -60,13 +64,27 @@ impl Service {
         &self.engine.shared.shelf
     }
 
+    pub fn setup(&self) -> Arc<Setup> {
+        self.in_force.now()
+    }
+
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.setup().config)
+    }
+
     pub fn number(&self, name: &str) -> Done<ChannelNo> {
-        let found = self.names.iter().find(|(_, known)| known == name);
-        found.map(|(no, _)| *no).ok_or_else(|| no_channel(name))
+        let found = self.setup().number(name);
+        found.ok_or_else(|| no_channel(name))
+    }
+
+    /// The same where a channel that was configured once will do.
+    pub fn known(&self, name: &str) -> Done<ChannelNo> {
+        let found = self.setup().known(name);
+        found.ok_or_else(|| no_channel(name))
     }
 
     fn category(&self, code: &str) -> Category {
-        match self.config.categories.find(code) {
+        match self.config().categories.find(code) {
             Some(leaf) => Category {
                 code: leaf.code.clone(),
                 name: leaf.name.clone(),
@@ -107,9 +125,10 @@ impl Service {
                 format!("`{text}` is no delivery; write ITEM:CHANNEL."),
             )));
         };
+        // A person may still have a word on what a channel of before left behind.
         Ok(DeliveryId {
             item: self.find(item).await?,
-            channel: self.number(channel)?,
+            channel: self.known(channel)?,
         })
     }
 

@@ -39,7 +39,8 @@ struct Figures {
 impl Service {
     pub async fn schedules(&self) -> Done<Vec<ScheduleView>> {
         let mut views = Vec::new();
-        for schedule in &self.config.schedules {
+        let config = self.config();
+        for schedule in &config.schedules {
             let runs = self.store.runs(&schedule.name, 1).await?;
             let last = runs.into_iter().find(|run| run.period != FIRST_SEEN);
             let next = calendar::next(&schedule.cron, schedule.zone, self.time.now(), 3);
@@ -67,7 +68,8 @@ impl Service {
     /// Runs every schedule that is due. Says when the next one is.
     pub async fn run_due(&self) -> Option<Timestamp> {
         let mut next = None;
-        for schedule in &self.config.schedules {
+        let config = self.config();
+        for schedule in &config.schedules {
             if let Err(error) = self.catch_up(schedule).await {
                 let problem = error.problem();
                 tracing::error!(schedule = schedule.name, "schedule: {}", problem.detail_en);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use lubu_channels::Words;
 
 use super::view::FindingView;
-use super::{Done, Service, Trouble, no_channel};
+use super::{Done, Service, Setup, Trouble, no_channel};
+use crate::config::Config;
 use crate::engine::render::{self, Loaded};
 use crate::engine::suspects::{AtWork, Work};
 use crate::ids::{ChannelNo, ItemId};
@@ -95,7 +96,7 @@ impl Service {
     }
 
     async fn prepare(&self, submission: Submission) -> Done<Prepared> {
-        let config = &self.config;
+        let config = self.config();
         let channels = config.channels.iter().map(|one| {
             (
                 one.name.clone(),
@@ -149,12 +150,9 @@ impl Service {
     }
 
     fn index_rule(&self, content: &Content) -> Option<IndexRule> {
-        let office = &self.config.office;
-        let today = self
-            .time
-            .now()
-            .with_timezone(&self.config.zone())
-            .date_naive();
+        let config = self.config();
+        let office = &config.office;
+        let today = self.time.now().with_timezone(&config.zone()).date_naive();
         office.org_code.as_ref().map(|org| IndexRule {
             template: office.index_template.clone(),
             org: org.clone(),
@@ -195,18 +193,22 @@ impl Service {
         without: &[String],
     ) -> Done<(Vec<(ChannelNo, lubu_channels::Draft)>, Vec<FindingView>)> {
         let media = Arc::new(Loaded::read(self.store.as_ref(), content).await?);
-        let mut names = self.config.routing.channels(&content.category);
+        let setup = self.setup();
+        let mut names = setup.config.routing.channels(&content.category);
         names.retain(|name| !without.iter().any(|skipped| skipped == name));
         let mut papers = Vec::new();
         for name in &names {
-            papers.push(self.paper(name, item, revision, content)?);
+            papers.push(self.paper(&setup, name, item, revision, content)?);
         }
         let mut drafts = Vec::new();
         let mut findings = Vec::new();
         let _at_work = self.rendering(revision)?;
         for (name, rendered) in names.iter().zip(render::drafts(papers, media).await) {
             match rendered {
-                Ok(draft) => drafts.push((self.number(name)?, draft)),
+                Ok(draft) => {
+                    let number = setup.number(name).ok_or_else(|| no_channel(name))?;
+                    drafts.push((number, draft));
+                }
                 Err(theirs) => findings.extend(theirs.into_iter().map(|one| found(name, one))),
             }
         }
@@ -233,7 +235,7 @@ impl Service {
         content: &Content,
     ) -> Done<Result<lubu_channels::Draft, Vec<FindingView>>> {
         let media = Arc::new(Loaded::read(self.store.as_ref(), content).await?);
-        let paper = self.paper(name, item, revision, content)?;
+        let paper = self.paper(&self.setup(), name, item, revision, content)?;
         let _at_work = self.rendering(revision)?;
         let rendered = render::drafts(vec![paper], media).await.pop();
         let rendered = rendered.unwrap_or_else(|| Err(Vec::new()));
@@ -243,17 +245,19 @@ impl Service {
     /// A channel and the document it is to show.
     fn paper(
         &self,
+        setup: &Setup,
         name: &str,
         item: &Item,
         revision: &Revision,
         content: &Content,
     ) -> Done<(Arc<dyn lubu_channels::Channel>, lubu_channels::Document)> {
-        let config = self.config.channels.iter().find(|one| one.name == name);
+        let office = &setup.config.office;
+        let config = setup.config.channels.iter().find(|one| one.name == name);
         let config = config.ok_or_else(|| no_channel(name))?;
         let frame = render::Frame {
-            publisher: &self.config.office.name,
+            publisher: &office.name,
             category: self.category(&content.category),
-            canonical: self.canonical(item.id),
+            canonical: canonical(&setup.config, item.id),
         };
         let document = render::document(item, revision, content, &frame, name, &config.adapter);
         Ok((Arc::clone(&config.channel), document))
@@ -261,12 +265,7 @@ impl Service {
 
     /// The item's address on the office's own site, where there is one.
     pub fn canonical(&self, id: ItemId) -> Option<String> {
-        let site = self
-            .config
-            .channels
-            .iter()
-            .find_map(|one| one.channel.pages());
-        site.map(|pages| pages.address(&id.to_string()))
+        canonical(&self.config(), id)
     }
 
     fn chance(&self) -> [u8; 10] {
@@ -282,6 +281,12 @@ impl Service {
         }
         bytes
     }
+}
+
+fn canonical(config: &Config, id: ItemId) -> Option<String> {
+    let mut channels = config.channels.iter();
+    let site = channels.find_map(|one| one.channel.pages());
+    site.map(|pages| pages.address(&id.to_string()))
 }
 
 fn found(channel: &str, one: lubu_channels::Finding) -> FindingView {

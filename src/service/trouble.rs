@@ -4,6 +4,7 @@ use lubu_channels::Words;
 use serde::{Deserialize, Serialize};
 
 use super::view::FindingView;
+use crate::config::BadConfig;
 use crate::intake::Complaint;
 use crate::store::{Refusal, StoreError};
 
@@ -17,6 +18,8 @@ pub enum Trouble {
     Wrong(Words),
     /// It is under way already.
     Busy(Words),
+    /// The configuration has these problems; the old one stays.
+    Config(BadConfig),
     Store(StoreError),
 }
 
@@ -49,6 +52,7 @@ impl Trouble {
             Self::Invalid(_) => ("invalid-submission", 422),
             Self::Unfit(_) => ("does-not-fit", 422),
             Self::Wrong(_) => ("wrong-request", 422),
+            Self::Config(_) => ("bad-configuration", 422),
             Self::Busy(_) => ("conflict", 409),
             Self::Store(StoreError::Refused(refusal)) => match refusal {
                 Refusal::NoItem(_)
@@ -102,6 +106,16 @@ impl Trouble {
                     findings.len()
                 ),
             ),
+            Self::Config(BadConfig { problems, .. }) => Words::new(
+                format!(
+                    "新配置有 {} 处不能用，仍按原配置运行。请改好后再加载。",
+                    problems.len()
+                ),
+                format!(
+                    "the new configuration has {} problems; the old one stays in force.",
+                    problems.len()
+                ),
+            ),
             Self::Store(error) => error.words(),
         }
     }
@@ -112,6 +126,7 @@ impl Trouble {
         let (problems, findings) = match self {
             Self::Invalid(complaints) => (complaints.clone(), Vec::new()),
             Self::Unfit(findings) => (Vec::new(), findings.clone()),
+            Self::Config(bad) => (complaints(bad), Vec::new()),
             Self::NotFound(_) | Self::Wrong(_) | Self::Busy(_) | Self::Store(_) => {
                 (Vec::new(), Vec::new())
             }
@@ -126,4 +141,14 @@ impl Trouble {
             findings,
         }
     }
+}
+
+fn complaints(bad: &BadConfig) -> Vec<Complaint> {
+    let placed = bad.problems.iter();
+    placed
+        .map(|placed| Complaint {
+            place: bad.place(placed),
+            words: placed.problem.words.clone(),
+        })
+        .collect()
 }

@@ -134,7 +134,7 @@ impl Service {
                 }
             }
         }
-        for (number, name) in &self.names {
+        for (number, name) in &self.setup().names {
             for kind in Kind::ALARMS {
                 let count = counts.get(&(*number, kind)).copied().unwrap_or_default();
                 let labels = [("channel", name.clone()), ("kind", kind.code().to_owned())];
@@ -179,7 +179,8 @@ impl Service {
     async fn parts(&self, wish: &Inspect) -> Done<Vec<(ChannelNo, Which)>> {
         let wanted = |number: ChannelNo| wish.channel.is_none_or(|one| one == number);
         let Some(item) = wish.item else {
-            let all = self.names.iter().map(|(number, _)| *number);
+            let setup = self.setup();
+            let all = setup.names.iter().map(|(number, _)| *number);
             return Ok(all
                 .filter(|number| wanted(*number))
                 .map(|number| (number, Which::All))
@@ -200,7 +201,8 @@ impl Service {
                 part.counts = *counts;
             }
         };
-        let orders = &self.config.verify;
+        let config = self.config();
+        let orders = &config.verify;
         let done = self.engine.patrol(number, which, orders, &told).await;
         let mut state = self.inspection.lock();
         match done {
@@ -246,7 +248,8 @@ impl Service {
 
     /// When passes begin by themselves, and how the last ones went.
     pub async fn nights(&self) -> Done<NightView> {
-        let orders = &self.config.verify;
+        let setup = self.setup();
+        let orders = &setup.config.verify;
         let next = orders.cron.as_ref().and_then(|cron| {
             let next = calendar::next(cron, orders.zone, self.time.now(), 1);
             next.first().map(|at| time(at.to_utc()))
@@ -254,7 +257,7 @@ impl Service {
         let names = self.view_names();
         let mut last = Vec::new();
         for patrol in self.store.patrols().await? {
-            let configured = self.names.iter().any(|(no, _)| *no == patrol.channel);
+            let configured = setup.is_configured(patrol.channel);
             // What only marks the beginning of the schedule has looked at nothing.
             let marks = patrol.ended == Some(patrol.began) && patrol.counts == Counts::default();
             if configured && !marks {

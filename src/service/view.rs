@@ -3,11 +3,13 @@
 //! The same types are written by the daemon and read by the command line. Version 1 only ever adds
 //! fields. Ids are strings, times RFC 3339, states the English words of the design.
 
+use std::sync::Arc;
+
 use chrono::SecondsFormat;
-use chrono_tz::Tz;
 use lubu_channels::{Evidence, Timestamp, Words};
 use serde::{Deserialize, Serialize};
 
+use super::Setup;
 use crate::ids::ChannelNo;
 use crate::model::attempt::{Attempt, Outcome};
 use crate::model::delivery::{Delivery, Hold, PublicState, State};
@@ -166,12 +168,16 @@ pub struct HaltView {
 pub struct ChannelView {
     pub name: String,
     pub adapter: String,
-    /// `open`, `paused` or `broken` (its breaker is open).
+    /// `open`, `paused`, `broken` (its breaker is open), `quiet` (in its quiet hours), or `removed` (no longer
+    /// configured, with something unfinished).
     pub state: String,
     pub reason: Option<String>,
     pub reason_en: Option<String>,
     pub until: Option<String>,
     pub after: Vec<String>,
+    /// When nothing is published or corrected there, as configured.
+    #[serde(default)]
+    pub quiet_hours: Vec<String>,
     /// Deliveries not at rest, by state.
     pub counts: Vec<(PublicState, usize)>,
 }
@@ -218,20 +224,38 @@ pub struct FindingView {
 
 /// Names for what the records call by number.
 #[derive(Debug)]
-pub struct Names<'a> {
-    pub channels: &'a [(ChannelNo, String)],
-    pub zone: Tz,
+pub struct Names {
+    pub setup: Arc<Setup>,
 }
 
-impl Names<'_> {
+impl Names {
     pub fn channel(&self, number: ChannelNo) -> String {
-        let found = self.channels.iter().find(|(no, _)| *no == number);
+        let all = self.setup.names.iter().chain(&self.setup.former);
+        let found = { all }.find(|(no, _)| *no == number);
         found.map_or_else(|| format!("#{}", number.0), |(_, name)| name.clone())
     }
 
     pub fn delivery(&self, delivery: &Delivery, title: &str) -> DeliveryView {
+        let plain = self.plain(delivery, title);
+        // Nobody turns to it while its channel is not configured, whatever it waits for.
+        if self.setup.is_configured(delivery.id.channel) || plain.state.at_rest() {
+            return plain;
+        }
+        let Words { zh, en } = removed(plain.state);
+        DeliveryView {
+            state: PublicState::Held,
+            next_at: None,
+            reason: Some(zh),
+            reason_en: Some(en),
+            needs_person: true,
+            ..plain
+        }
+    }
+
+    fn plain(&self, delivery: &Delivery, title: &str) -> DeliveryView {
         let channel = self.channel(delivery.id.channel);
-        let (reason, reason_en) = split(delivery.reason(|number| self.channel(number), self.zone));
+        let zone = self.setup.config.zone();
+        let (reason, reason_en) = split(delivery.reason(|number| self.channel(number), zone));
         let copy = delivery.copy.as_ref();
         DeliveryView {
             id: format!("{}:{channel}", delivery.id.item),
@@ -306,6 +330,19 @@ impl Names<'_> {
                 .collect(),
         }
     }
+}
+
+fn removed(state: PublicState) -> Words {
+    Words::new(
+        format!(
+            "渠道已不在配置里，这条停在原处（{}）。把渠道加回配置就会继续；不再加回的，到平台上处理后用 lubu confirm 说明",
+            state.zh()
+        ),
+        format!(
+            "its channel is no longer configured, and it stays as it is ({}); it goes on once the channel is configured again, or say with `lubu confirm` what is on the platform",
+            state.code()
+        ),
+    )
 }
 
 /// The ways out. None of them is taken by itself.

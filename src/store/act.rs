@@ -118,6 +118,10 @@ pub enum Act {
     ClockRight {
         actor: Actor,
     },
+    /// Another configuration is in force from now on.
+    Reload {
+        actor: Actor,
+    },
     /// A schedule's period begins its run; refused when it had one.
     Fire {
         schedule: String,

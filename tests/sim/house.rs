@@ -17,6 +17,7 @@ use lubu::model::channel::ChannelRecord;
 use lubu::model::delivery::{Delivery, Event};
 use lubu::model::item::{Item, Revision};
 use lubu::model::policy::{Policy, Tuning};
+use lubu::model::quiet::QuietHours;
 use lubu::model::retry::Backoff;
 use lubu::model::scope::Scope;
 use lubu::store::act::{Accept, Actor, Approve, LaneNews};
@@ -53,6 +54,7 @@ pub struct Wired {
     pub after: Vec<&'static str>,
     pub on_correction: OnCorrection,
     pub concurrency: usize,
+    pub quiet: Option<QuietHours>,
 }
 
 /// What outlives a process.
@@ -586,6 +588,7 @@ async fn start(
                 after: one.after.iter().map(|name| numbers[name]).collect(),
                 concurrency: one.concurrency,
                 rate: None,
+                quiet: one.quiet.clone(),
             };
             Policy::new(numbers[name], name, "played", one.channel.caps(), tuning)
         })

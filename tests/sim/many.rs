@@ -43,6 +43,7 @@ fn paused(kept: &Kept) -> (House, Vec<ItemId>) {
         after: Vec::new(),
         on_correction: OnCorrection::Replace,
         concurrency: 1,
+        quiet: None,
     };
     let disk = Disk::Memory(kept.clone());
     let mut house = House::new(disk, watch, Arc::new(Jump::default()), vec![wired], 1);

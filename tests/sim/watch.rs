@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
+use chrono::Timelike;
 use lubu::ids::{ChannelNo, DeliveryId, ItemId};
 use lubu::model::channel::ChannelRecord;
 use lubu::model::delivery::{Delivery, Event, PublicState, State, Wanted};
@@ -62,6 +63,8 @@ struct Known {
     withdrawn: BTreeSet<String>,
     /// A person has stopped all sending.
     halted: bool,
+    /// Channels with quiet hours, in minutes of the day in UTC.
+    hushed: BTreeMap<String, std::ops::Range<u32>>,
     open: BTreeMap<Place, (Step, Goal, u32)>,
     seen: BTreeMap<Place, (u32, Verdict)>,
     said: BTreeMap<Place, bool>,
@@ -111,6 +114,10 @@ impl Watch {
 
     pub fn repeats(&self, name: &str) {
         self.lock().repeats.insert(name.to_owned());
+    }
+
+    pub fn hush(&self, name: &str, minutes: std::ops::Range<u32>) {
+        self.lock().hushed.insert(name.to_owned(), minutes);
     }
 
     pub fn number(&self, number: ChannelNo, name: &str) {
@@ -387,7 +394,7 @@ impl Known {
     /// Invariants 1, 2, 9 and 11: what may leave.
     fn goes(&mut self, after: &Delivery) {
         let place = self.place(after.id);
-        let (State::Working { step, .. }, Some(job)) = (&after.state, &after.job) else {
+        let (State::Working { step, began }, Some(job)) = (&after.state, &after.job) else {
             return self.breach("a go that is not working");
         };
         let open = (step.clone(), job.goal, job.revision);
@@ -399,6 +406,11 @@ impl Known {
         }
         if self.halted {
             self.breach("an intent to publish after all sending was stopped");
+        }
+        let minute = began.hour() * 60 + began.minute();
+        let hushed = self.hushed.get(&place.1);
+        if hushed.is_some_and(|quiet| quiet.contains(&minute)) {
+            self.breach("an intent to publish within quiet hours");
         }
         if self.withdrawn.contains(&place.0) {
             self.breach("I5: an intent to publish after the withdrawal");

@@ -16,6 +16,7 @@ use lubu::model::delivery::{Delivery, PublicState};
 use lubu::model::item::{Item, Revision};
 use lubu::model::limit::Rate;
 use lubu::model::policy::{Policy, Tuning};
+use lubu::model::quiet::QuietHours;
 use lubu::model::retry::Backoff;
 use lubu::model::scope::Scope;
 use lubu::store::act::{Accept, Accepted, Actor, Approve, LaneNews};
@@ -49,6 +50,7 @@ pub struct Wired {
     pub after: Vec<&'static str>,
     pub on_correction: OnCorrection,
     pub rate: Option<Rate>,
+    pub quiet: Option<QuietHours>,
 }
 
 impl Wired {
@@ -59,6 +61,7 @@ impl Wired {
             after: Vec::new(),
             on_correction: OnCorrection::Ask,
             rate: None,
+            quiet: None,
         }
     }
 }
@@ -69,6 +72,7 @@ pub struct House {
     pub time: Arc<Steered>,
     pub store: Arc<dyn Store>,
     pub engine: Engine,
+    rules: Rules,
     numbers: BTreeMap<&'static str, ChannelNo>,
     made: u8,
 }
@@ -84,14 +88,15 @@ struct Left {
 impl Left {
     async fn start(self) -> House {
         self.time.restart(&self.folder.path().join("data"));
-        let (store, engine, numbers) = open(self.folder.path(), &self.time, &self.wired).await;
+        let opened = open(self.folder.path(), &self.time, &self.wired).await;
         House {
             folder: self.folder,
             wired: self.wired,
             time: self.time,
-            store,
-            engine,
-            numbers,
+            store: opened.store,
+            engine: opened.engine,
+            rules: opened.rules,
+            numbers: opened.numbers,
             made: self.made,
         }
     }
@@ -101,16 +106,27 @@ impl House {
     pub async fn new(wired: Vec<Wired>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let time = Arc::new(Steered::default());
-        let (store, engine, numbers) = open(folder.path(), &time, &wired).await;
+        let opened = open(folder.path(), &time, &wired).await;
         Self {
             folder,
             wired,
             time,
-            store,
-            engine,
-            numbers,
+            store: opened.store,
+            engine: opened.engine,
+            rules: opened.rules,
+            numbers: opened.numbers,
             made: 0,
         }
+    }
+
+    /// Other settings are in force, as a reload does it.
+    pub async fn reload(&mut self, wired: Vec<Wired>) {
+        self.numbers = register(self.store.as_ref(), &wired).await;
+        let policies = policies(&wired, &self.numbers);
+        let benches = benches(&wired, &policies, &self.engine.shared);
+        self.rules.replace(policies);
+        self.engine.reload(benches);
+        self.wired = wired;
     }
 
     /// The process dies where it stands and starts again: nothing is finished, nothing is told.
@@ -464,6 +480,16 @@ impl House {
             .expect("there")
     }
 
+    /// Waits until it stands still for something that has a time, and gives it.
+    pub async fn waits(&self, item: ItemId, name: &str) -> Delivery {
+        let waits = || async {
+            let now = self.delivery(item, name).await;
+            now.next_at().is_some_and(|at| at > self.time.now())
+        };
+        self.once("it waits", waits).await;
+        self.delivery(item, name).await
+    }
+
     /// Lets the lanes work until this delivery stands so. Fails when it rests anywhere else for
     /// long: the only real time in a story, and it never decides anything but failure.
     pub async fn until(&self, item: ItemId, name: &str, state: PublicState) -> Delivery {
@@ -568,7 +594,12 @@ fn draft(channel: &dyn Channel, revision: &Revision) -> Draft {
     channel.draft(&document, &NoMedia).expect("it fits")
 }
 
-type Opened = (Arc<dyn Store>, Engine, BTreeMap<&'static str, ChannelNo>);
+struct Opened {
+    store: Arc<dyn Store>,
+    engine: Engine,
+    rules: Rules,
+    numbers: BTreeMap<&'static str, ChannelNo>,
+}
 
 async fn open(folder: &Path, time: &Arc<Steered>, wired: &[Wired]) -> Opened {
     let doubting: Arc<dyn Time> = Arc::clone(time) as _;
@@ -592,36 +623,8 @@ async fn open(folder: &Path, time: &Arc<Steered>, wired: &[Wired]) -> Opened {
         set_back: store.set_back().await.expect("read"),
     };
     time.opened(known, &data);
-    let mut numbers = BTreeMap::new();
-    for one in wired {
-        let act = Act::Register {
-            name: one.name.into(),
-            adapter: "scripted".into(),
-            account: one.name.into(),
-        };
-        if let Answer::Channel(number) = store.act(act).await.expect("registered") {
-            numbers.insert(one.name, number);
-        }
-    }
-    let policies: Vec<Policy> = wired
-        .iter()
-        .map(|one| {
-            let tuning = Tuning {
-                backoff: Backoff::default(),
-                on_correction: one.on_correction,
-                after: one.after.iter().map(|name| numbers[name]).collect(),
-                concurrency: 4,
-                rate: one.rate,
-            };
-            Policy::new(
-                numbers[one.name],
-                one.name,
-                "scripted",
-                one.channel.caps(),
-                tuning,
-            )
-        })
-        .collect();
+    let numbers = register(store.as_ref(), wired).await;
+    let policies = policies(wired, &numbers);
     rules.replace(policies.clone());
     let steered: Arc<dyn Time> = Arc::clone(time) as _;
     let shared = Arc::new(Shared {
@@ -633,14 +636,60 @@ async fn open(folder: &Path, time: &Arc<Steered>, wired: &[Wired]) -> Opened {
         stop: CancellationToken::new(),
         suspects: Suspects::open(&folder.join("data/at-work"), "boot", time.now()),
     });
+    let benches = benches(wired, &policies, &shared);
+    let engine = Engine::start(shared, benches).await.expect("starts");
+    Opened {
+        store,
+        engine,
+        rules,
+        numbers,
+    }
+}
+
+async fn register(store: &dyn Store, wired: &[Wired]) -> BTreeMap<&'static str, ChannelNo> {
+    let mut numbers = BTreeMap::new();
+    for one in wired {
+        let act = Act::Register {
+            name: one.name.into(),
+            adapter: "scripted".into(),
+            account: one.name.into(),
+        };
+        if let Answer::Channel(number) = store.act(act).await.expect("registered") {
+            numbers.insert(one.name, number);
+        }
+    }
+    numbers
+}
+
+fn policies(wired: &[Wired], numbers: &BTreeMap<&'static str, ChannelNo>) -> Vec<Policy> {
+    wired
+        .iter()
+        .map(|one| {
+            let tuning = Tuning {
+                backoff: Backoff::default(),
+                on_correction: one.on_correction,
+                after: one.after.iter().map(|name| numbers[name]).collect(),
+                concurrency: 4,
+                rate: one.rate,
+                quiet: one.quiet.clone(),
+            };
+            Policy::new(
+                numbers[one.name],
+                one.name,
+                "scripted",
+                one.channel.caps(),
+                tuning,
+            )
+        })
+        .collect()
+}
+
+fn benches(wired: &[Wired], policies: &[Policy], shared: &Arc<Shared>) -> Vec<Bench> {
     let benches = wired.iter().zip(policies).map(|(one, policy)| Bench {
         channel: Arc::clone(&one.channel),
-        policy,
+        policy: policy.clone(),
         call_within: Duration::from_mins(1),
-        shared: Arc::clone(&shared),
+        shared: Arc::clone(shared),
     });
-    let engine = Engine::start(Arc::clone(&shared), benches.collect())
-        .await
-        .expect("starts");
-    (store, engine, numbers)
+    benches.collect()
 }

@@ -118,6 +118,18 @@ impl Scripted {
         )
     }
 
+    /// The same platform, by other settings.
+    pub fn otherwise(&self, adjust: impl FnOnce(&mut Caps)) -> Arc<Self> {
+        let mut caps = self.caps.clone();
+        adjust(&mut caps);
+        Arc::new(Self {
+            world: Arc::clone(&self.world),
+            effect: self.effect,
+            caps,
+            burst: self.burst,
+        })
+    }
+
     pub fn quota(caps: &mut Caps, limit: u32) {
         let name = "send".to_owned();
         caps.quotas = vec![Quota {

@@ -139,7 +139,7 @@ impl Story {
     async fn watched<T>(&self, orders: &Verify, story: impl Future<Output = T>) -> T {
         let number = self.house.no("portal");
         tokio::select! {
-            () = self.house.engine.keep_watch(number, orders) => unreachable!("nobody stopped it"),
+            () = self.house.engine.keep_watch(number, || orders.clone()) => unreachable!("nobody stopped it"),
             done = story => done,
         }
     }

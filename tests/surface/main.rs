@@ -22,6 +22,7 @@ mod main_road;
 mod office;
 mod opening;
 mod poison;
+mod reload;
 mod schedules;
 mod secrets;
 mod supervised;

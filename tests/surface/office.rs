@@ -188,6 +188,14 @@ impl Office {
         daemon.wait().expect("gone");
     }
 
+    /// SIGHUP: the file is to be read again.
+    pub fn hang_up(&self) {
+        let daemon = self.daemon.as_ref().expect("it runs");
+        let id = i32::try_from(daemon.id()).expect("an id");
+        let id = rustix::process::Pid::from_raw(id).expect("an id");
+        rustix::process::kill_process(id, rustix::process::Signal::HUP).expect("told");
+    }
+
     /// SIGTERM, and the exit code.
     pub fn stop(&mut self) -> i32 {
         let mut daemon = self.daemon.take().expect("it runs");

@@ -11,7 +11,7 @@ use lubu::intake::{Handed, Submission};
 use lubu::model::delivery::PublicState;
 use lubu::model::policy::{Policy, Tuning};
 use lubu::service::view::ScheduleView;
-use lubu::service::{Approve, Filter, Service, Submit};
+use lubu::service::{Approve, Filter, InForce, Service, Setup, Submit};
 use lubu::store::embedded::Options;
 use lubu::store::local::Local;
 use lubu::store::{Act, Answer, Rules, Store};
@@ -172,10 +172,10 @@ async fn service(base: &Path, time: &Arc<Steered>) -> Arc<Service> {
         guarded: Arc::new(Http::guarded(&config.http).expect("a client")),
         engine: Engine::start(shared, Vec::new()).await.expect("starts"),
         time: Arc::clone(time) as Arc<dyn Time>,
-        config: Arc::new(config),
+        in_force: InForce::new(Setup::new(Arc::new(config), names, &[])),
         store,
-        names,
         inspection: lubu::service::Inspection::default(),
+        reloads: lubu::service::Reloads::default(),
     })
 }
 
@@ -187,6 +187,7 @@ fn policies(config: &Config, names: &[(lubu::ids::ChannelNo, String)]) -> Vec<Po
             after: Vec::new(),
             concurrency: one.concurrency,
             rate: one.rate,
+            quiet: one.quiet.clone(),
         };
         Policy::new(*number, name, &one.adapter, one.channel.caps(), tuning)
     };

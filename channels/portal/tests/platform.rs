@@ -54,6 +54,7 @@ pub fn build(settings: toml::Table) -> Result<Arc<dyn Channel>, Vec<Problem>> {
         timezone: chrono_tz::Asia::Shanghai,
         publisher: "南阳市发展和改革委员会",
         secrets: &Plain,
+        keys: None,
     })
 }
 

@@ -235,6 +235,7 @@ pub fn core(home: &Path) -> Core {
         timezone: chrono_tz::Asia::Shanghai,
         publisher: "南阳市发展和改革委员会",
         secrets: &super::NoSecrets,
+        keys: None,
     };
     let settings = Settings::read(&entry).unwrap();
     Core::new(Frame::new(&settings).unwrap(), settings)

@@ -143,6 +143,7 @@ impl Rig for Platform {
             timezone: chrono_tz::Asia::Shanghai,
             publisher: "南阳市发展和改革委员会",
             secrets: &Literal,
+            keys: None,
         })
     }
 

@@ -6,7 +6,7 @@
 use chrono::TimeDelta;
 use lubu_channels::Timestamp;
 
-use super::{Delivery, Hold, State};
+use super::{Delivery, Hold, State, Why};
 
 /// Longer than the window of any key, and than a machine stays down unnoticed.
 const LONG: TimeDelta = TimeDelta::days(30);
@@ -14,7 +14,8 @@ const LONG: TimeDelta = TimeDelta::days(30);
 pub(super) fn back(d: &mut Delivery, by: TimeDelta) {
     let earlier = |at: &mut Timestamp| *at -= by;
     match &mut d.state {
-        State::Due { at, .. } => earlier(at),
+        // The end of quiet hours is a time of day, and no length.
+        State::Due { at, why } if !matches!(why, Why::Quiet { .. }) => earlier(at),
         State::Review { since, at, .. } => [since, at].into_iter().for_each(earlier),
         State::Held { at, .. } => at.iter_mut().for_each(earlier),
         State::Unknown(unknown) => {
@@ -25,7 +26,11 @@ pub(super) fn back(d: &mut Delivery, by: TimeDelta) {
             unknown.at.iter_mut().for_each(earlier);
         }
         State::Working { began, .. } => earlier(began),
-        State::Live | State::Failed { .. } | State::Withdrawn | State::Skipped { .. } => {}
+        State::Due { .. }
+        | State::Live
+        | State::Failed { .. }
+        | State::Withdrawn
+        | State::Skipped { .. } => {}
     }
     earlier(&mut d.since);
     if let Some(doubt) = &mut d.doubt {

@@ -75,6 +75,8 @@ pub enum Event {
     Retry {
         by: String,
     },
+    /// Its channel is configured again.
+    Returned,
     /// The store may be older than what was sent: nothing goes on by itself.
     Restored,
     /// A person lets go what was held for that.
@@ -118,6 +120,7 @@ impl Event {
             Self::ClockBack { .. } => "clock_back",
             Self::Uncounted => "uncounted",
             Self::Retry { .. } => "retry",
+            Self::Returned => "returned",
             Self::Restored => "restored",
             Self::Freed { .. } => "freed",
             Self::SetAside { .. } => "set_aside",

@@ -240,6 +240,11 @@ pub enum Why {
     Retried { by: String },
     /// What links to it is taken down first.
     Dependents,
+    /// Quiet hours until then; asked for at that time.
+    Quiet {
+        #[serde(with = "chrono::serde::ts_milliseconds")]
+        asked: Timestamp,
+    },
 }
 
 /// Why it deliberately does not move (暂缓).
@@ -263,6 +268,8 @@ pub enum Hold {
     Poison(Words),
     /// Everything was sent, and the look plan is over without its being seen; looks go on.
     Unseen(Words),
+    /// Its channel is no longer configured.
+    Removed,
 }
 
 impl Delivery {
@@ -422,6 +429,14 @@ impl Delivery {
             state => matches!(state, State::Working { .. }),
         };
         self.withdrawing() && fresh
+    }
+
+    /// Held because its channel is no longer configured.
+    pub fn is_removed(&self) -> bool {
+        let State::Held { why, .. } = &self.state else {
+            return false;
+        };
+        *why == Hold::Removed
     }
 
     /// Whether it is wanted gone.

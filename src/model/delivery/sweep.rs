@@ -46,6 +46,7 @@ impl Delivery {
         let released = matches!(why, Hold::After(_) | Hold::Schedule(_));
         match why {
             Hold::Person(_) if !policy.retired => Err("held for a look that never comes"),
+            Hold::Removed if !policy.retired => Err("held for a channel that is configured"),
             _ if released && !matches!(self.wanted, Wanted::Revision(_)) => {
                 Err("waits to publish what is not wanted")
             }

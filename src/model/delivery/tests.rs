@@ -936,6 +936,32 @@ fn a_channel_no_longer_configured_leaves_an_owner_and_no_due_time() {
     desk.must(Event::SaidAbsent { by: person("张") });
 }
 
+#[test]
+fn a_channel_configured_again_withdraws_what_was_left_to_a_person() {
+    let mut desk = social(false);
+    desk.live();
+    let policy = std::mem::replace(&mut desk.policy, Policy::retired(ChannelNo(1)));
+    desk.withdraw();
+    desk.policy = policy;
+    desk.must(Event::Returned);
+    assert_eq!(desk.state(), PublicState::Pending);
+    assert!(desk.d.withdrawing());
+    assert_eq!(desk.d.sweep(&desk.policy), Ok(()));
+}
+
+#[test]
+fn a_channel_configured_again_looks_for_what_nobody_looked_for_meanwhile() {
+    let mut desk = social(false);
+    desk.send(Effect::Public).unsure();
+    let policy = std::mem::replace(&mut desk.policy, Policy::retired(ChannelNo(1)));
+    desk.withdraw();
+    assert_eq!(desk.d.next_at(), None);
+    desk.policy = policy;
+    desk.must(Event::Returned);
+    assert_eq!(desk.state(), PublicState::Unconfirmed);
+    assert_eq!(desk.d.next_at(), Some(desk.now));
+}
+
 /// Which events are legal where; everything else is refused with both names.
 #[test]
 fn every_event_is_legal_or_refused_in_every_state() {

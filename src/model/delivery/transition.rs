@@ -56,6 +56,7 @@ pub fn transition(
         Event::ClockBack { by } => clock::back(d, by),
         Event::Uncounted => clock::uncounted(d, now),
         Event::Retry { by } => person::retry(d, by, now, policy).ok_or(illegal)?,
+        Event::Returned => wanted::returned(d, now, policy).ok_or(illegal)?,
         Event::Restored => restored::hold(d, now, policy).ok_or(illegal)?,
         Event::Freed { by } => restored::free(d, &by, now, policy).ok_or(illegal)?,
         Event::SetAside { words } => set_aside(d, words, now).ok_or(illegal)?,

@@ -170,6 +170,7 @@ fn due_reason(at: Timestamp, why: &Why, zone: Tz) -> Option<Words> {
             format!("平台配额 {name} 已用完，{when} 恢复后继续"),
             format!("the quota {name} is used up until {when}"),
         )),
+        Why::Quiet { asked } => Some(quiet_reason(*asked, at, zone)),
         Why::Platform(words) => Some(words.clone()),
         Why::Dependents => Some(Words::new(
             "先撤下链接到它的渠道，随后撤下",
@@ -188,6 +189,17 @@ fn due_reason(at: Timestamp, why: &Why, zone: Tz) -> Option<Words> {
             format!("retry ordered by {by}"),
         )),
     }
+}
+
+/// The day too where the time of day alone could mean another one.
+fn quiet_reason(asked: Timestamp, opens: Timestamp, zone: Tz) -> Words {
+    let soon = opens - asked < chrono::TimeDelta::days(1);
+    let shape = if soon { "%H:%M" } else { "%Y-%m-%d %H:%M" };
+    let when = opens.with_timezone(&zone).format(shape);
+    Words::new(
+        format!("静默时段，{when} 后继续"),
+        format!("quiet hours until {when}"),
+    )
 }
 
 fn hold_reason(why: &Hold, name: impl Fn(crate::ids::ChannelNo) -> String) -> Words {
@@ -219,6 +231,10 @@ fn hold_reason(why: &Hold, name: impl Fn(crate::ids::ChannelNo) -> String) -> Wo
                 "{}; the look plan is over: look on the platform, then say so with `lubu confirm`",
                 words.en
             ),
+        ),
+        Hold::Removed => Words::new(
+            "此渠道已不在配置中；把它加回配置就会继续，否则请到平台上人工处理后用 lubu confirm 说明",
+            "this channel is no longer configured; it goes on once it is, or act on the platform by hand and say so with `lubu confirm`",
         ),
         Hold::Schedule(name) => Words::new(
             format!("已签发，等待定期发布 {name}"),

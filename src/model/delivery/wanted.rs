@@ -215,6 +215,22 @@ pub(super) fn released(d: &mut Delivery, now: Timestamp) -> Legal {
     }
 }
 
+/// Its channel is configured again. What was looked for when it left is looked for once more.
+pub(super) fn returned(d: &mut Delivery, now: Timestamp, policy: &Policy) -> Legal {
+    match &mut d.state {
+        State::Unknown(unknown) if unknown.at.is_none() => unknown.at = Some(now),
+        State::Held {
+            why: Hold::Removed, ..
+        } => {
+            if !unknown::look_first(d, now, policy) {
+                resume(d, now, policy);
+            }
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
 /// Lets a `wanted` that came in meanwhile take over, now that the older outcome is known.
 pub(super) fn settle(d: &mut Delivery, now: Timestamp, policy: &Policy) {
     match &d.state {
@@ -304,7 +320,7 @@ pub(super) fn rest(d: &mut Delivery, now: Timestamp, policy: &Policy) {
     match &mut d.state {
         State::Due { .. } | State::Review { .. } => {
             d.state = State::Held {
-                why: Hold::Person(retired()),
+                why: Hold::Removed,
                 at: None,
             };
         }
@@ -326,11 +342,4 @@ fn after_older_bytes(d: &mut Delivery, policy: &Policy) {
     if let (State::Due { at, .. }, Some(until)) = (&mut d.state, until) {
         *at = until.max(*at);
     }
-}
-
-fn retired() -> Words {
-    Words::new(
-        "此渠道已不在配置中，请到平台上人工处理后用 lubu confirm 说明",
-        "this channel is no longer configured: act on the platform by hand, then say so with `lubu confirm`",
-    )
 }

@@ -27,17 +27,27 @@ impl Desk<'_> {
     /// True on disk afterwards: the name has a number, and the number this account.
     pub(super) fn register(&mut self, name: String, adapter: String, account: String) -> Decided {
         let all = self.channels()?;
+        let own = format!("{name} ({account})");
         let known = all.iter().find(|channel| {
-            channel.name == name && channel.adapter == adapter && channel.account == account
+            let named = channel.name == name || channel.name == own;
+            named && channel.adapter == adapter && channel.account == account
         });
         let header = header(&Actor::engine(), "register", None);
-        if let Some(known) = known {
+        if let Some(known) = known
+            && known.name == name
+        {
             return Ok((header, Answer::Channel(known.number)));
         }
         // The name may have meant another account before: that one keeps its number and loses the name.
         for mut former in all.iter().filter(|channel| channel.name == name).cloned() {
             former.name = format!("{name} ({})", former.account);
             self.put(keys::channel(former.number), &former, "channel")?;
+        }
+        // An account that lost the name before, and has it again.
+        if let Some(mut known) = known.cloned() {
+            known.name = name;
+            self.put(keys::channel(known.number), &known, "channel")?;
+            return Ok((header, Answer::Channel(known.number)));
         }
         if all.is_empty() {
             // Without channels there are no deliveries: whatever comes is noted from the first.

@@ -101,6 +101,7 @@ impl Domain for Office {
             | Act::Sending { .. }
             | Act::SetBack { .. }
             | Act::ClockRight { .. }
+            | Act::Reload { .. }
             | Act::Note { .. }
             | Act::Withhold
             | Act::Erase { .. }
@@ -215,6 +216,7 @@ impl Desk<'_> {
             Act::ClockRight { actor } => {
                 Ok((header(&actor, "clock-confirmed", None), Answer::Done))
             }
+            Act::Reload { actor } => Ok((header(&actor, "reload", None), Answer::Done)),
             Act::Fire {
                 schedule,
                 period,

@@ -4,7 +4,7 @@
 //! pause, order between channels and quota are all checked in this act, against the newest state:
 //! what is revoked before it never leaves, what is revoked after it is withdrawn again.
 
-use lubu_channels::{Cost, Effect, Goal, Quota, Step};
+use lubu_channels::{Cost, Effect, Goal, Quota, Step, Timestamp};
 
 use super::{Decided, Desk, about, policy, policy_or_retired};
 use crate::ids::{ChannelNo, DeliveryId};
@@ -49,6 +49,10 @@ impl Desk<'_> {
             if let Some(missing) = self.missing(&before, &job, policy)? {
                 return self.moved(before, Event::Waits(Hold::After(missing)), policy);
             }
+        }
+        if let Some(until) = self.quiet_until(&before, &job, policy) {
+            let why = Why::Quiet { asked: self.now };
+            return self.moved(before, Event::Postponed { until, why }, policy);
         }
         let name = step.name.clone();
         // A repeat that the platform drops spends nothing.
@@ -151,6 +155,16 @@ impl Desk<'_> {
             Some(pause) if pause.until.is_none_or(|until| until > self.now) => Err(Refusal::Paused),
             _ => Ok(()),
         }
+    }
+
+    /// The end of quiet hours. They are for what readers would get: a withdrawal goes on, and one that clears
+    /// the way for a new post waits with it, unless it has begun.
+    fn quiet_until(&self, before: &Delivery, job: &JobNow, policy: &Policy) -> Option<Timestamp> {
+        let begun = before.job.as_ref().map(|job| job.goal) == Some(Goal::Withdraw);
+        if job.goal == Goal::Withdraw && (before.withdrawing() || begun) {
+            return None;
+        }
+        policy.quiet.as_ref()?.opens(self.now)
     }
 
     /// Channels that must show this revision, or a later one, before this one may.

@@ -165,6 +165,7 @@ impl Stage {
             after: Vec::new(),
             on_correction: OnCorrection::Replace,
             concurrency: 4,
+            quiet: None,
         };
         let disk = if on_disk {
             Disk::folder()

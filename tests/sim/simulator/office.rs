@@ -8,6 +8,7 @@ use lubu::model::approval::OnCorrection;
 use lubu::model::channel::Pause;
 use lubu::model::delivery::{Delivery, Event, Hold, State};
 use lubu::model::item::Revision;
+use lubu::model::quiet::{QuietHours, Span};
 use lubu::store::act::LaneNews;
 use lubu::store::memory::Kept;
 use lubu_channels::{Clock, Quota, Timestamp, Window, Words};
@@ -25,6 +26,8 @@ use crate::watch::Watch;
 const SITE: &str = "site";
 const WEIBO: &str = "weibo";
 pub(super) const NAMES: [&str; 5] = [SITE, "portal", "wechat", "mass", WEIBO];
+/// Publishes nothing at night.
+const HUSHED: &str = "wechat";
 const ITEMS: usize = 4;
 
 struct Known {
@@ -104,7 +107,15 @@ fn wired(name: &'static str, watch: &Arc<Watch>, weather: &Arc<Mutex<Weather>>) 
             _ => OnCorrection::Replace,
         },
         concurrency: if name == SITE { 4 } else { 2 },
+        quiet: (name == HUSHED).then(|| night(watch)).flatten(),
     }
+}
+
+/// From 22:00 to 07:30 in Shanghai, which the watch is told as minutes of the day in UTC.
+fn night(watch: &Watch) -> Option<QuietHours> {
+    watch.hush(HUSHED, 14 * 60..23 * 60 + 30);
+    let span = Span::new([true; 7], 22 * 60, 7 * 60 + 30)?;
+    QuietHours::new(chrono_tz::Asia::Shanghai, vec![span], Vec::new())
 }
 
 impl Office {

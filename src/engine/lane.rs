@@ -249,7 +249,7 @@ impl Lane {
                 self.unknown.remove(&id);
             }
         }
-        self.queue.put(delivery, not_before);
+        self.queue.put(delivery, not_before, self.hub.room());
     }
 
     fn unqueue(&mut self, id: DeliveryId) {

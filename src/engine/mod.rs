@@ -109,6 +109,12 @@ impl Hub {
         }
     }
 
+    /// Deliveries that one lane keeps whole.
+    fn room(&self) -> usize {
+        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        queue::room(lanes.len())
+    }
+
     /// Tells a lane what an operator decided about it.
     pub fn news(&self, record: ChannelRecord) {
         let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);

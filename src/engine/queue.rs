@@ -4,8 +4,9 @@
 //! still look. So what waits behind such a door is not in the way of what may pass it: with ten thousand posts
 //! waiting, each message would else be a walk over all of them.
 //!
-//! Only the first two thousand are kept whole. The others are known by name and time, and are read from the store
-//! when their turn comes.
+//! Only the first are kept whole: some thousands, shared out among the lanes, so that memory does not grow with the
+//! number of channels that stand still. The others are known by name and time, and are read from the store when
+//! their turn comes.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -14,8 +15,14 @@ use lubu_channels::Timestamp;
 use crate::ids::DeliveryId;
 use crate::model::delivery::{Delivery, State};
 
-/// Deliveries that are kept whole: some megabytes a lane at the most.
-const WHOLE: usize = 2_048;
+/// Deliveries that all lanes together keep whole, some 20 MB of them, and the fewest for one lane.
+const WHOLE: usize = 8_192;
+const FEWEST: usize = 32;
+
+/// How many of its deliveries one of so many lanes keeps whole.
+pub fn room(lanes: usize) -> usize {
+    (WHOLE / lanes.max(1)).clamp(FEWEST, WHOLE / 4)
+}
 
 /// What may stop it, the least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,14 +67,14 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Where it has a next time. What was queued of it before must be out.
-    pub fn put(&mut self, delivery: Box<Delivery>, not_before: Option<Timestamp>) {
+    /// Where it has a next time. What was queued of it before must be out. Whole, where fewer than `room` are.
+    pub fn put(&mut self, delivery: Box<Delivery>, not_before: Option<Timestamp>, room: usize) {
         let Some(own) = delivery.next_at() else {
             return;
         };
         let (id, version, door) = (delivery.id, delivery.version, Door::of(&delivery));
         let at = not_before.map_or(own, |wait| wait.max(own));
-        let delivery = (self.whole < WHOLE).then_some(delivery);
+        let delivery = (self.whole < room).then_some(delivery);
         self.whole += usize::from(delivery.is_some());
         self.due[door as usize].insert((at, id));
         let waits = Waits {
@@ -169,8 +176,8 @@ mod tests {
     #[test]
     fn what_a_closed_door_stops_is_not_in_the_way_of_a_withdrawal() {
         let mut queue = Queue::default();
-        queue.put(due(1, 1, kept()), None);
-        queue.put(due(2, 5, gone()), None);
+        queue.put(due(1, 1, kept()), None, 9);
+        queue.put(due(2, 5, gone()), None, 9);
         let withdrawal = queue.first(Door::Withdrawal);
         assert_eq!(withdrawal.map(|(at, _)| at), Some(at(5)));
         assert_eq!(queue.first(Door::Look), withdrawal);
@@ -181,7 +188,7 @@ mod tests {
     fn beyond_the_first_only_names_are_kept_and_none_is_lost() {
         let mut queue = Queue::default();
         for item in 0..3_000 {
-            queue.put(due(item, i64::from(item), kept()), None);
+            queue.put(due(item, i64::from(item), kept()), None, 2_000);
         }
         let mut order = Vec::new();
         let mut whole = 0;
@@ -190,18 +197,24 @@ mod tests {
             let waits = queue.remove(id).unwrap();
             whole += usize::from(waits.delivery.is_some());
         }
-        assert_eq!((order.len(), whole), (3_000, WHOLE));
+        assert_eq!((order.len(), whole), (3_000, 2_000));
         assert!(order.is_sorted());
-        queue.put(due(1, 1, kept()), None);
+        queue.put(due(1, 1, kept()), None, 9);
         let first = queue.first(Door::Send).unwrap().1;
         assert!(queue.remove(first).unwrap().delivery.is_some());
     }
 
     #[test]
+    fn many_lanes_keep_no_more_whole_than_a_few() {
+        assert_eq!([1, 4, 50, 256].map(room), [2_048, 2_048, 163, 32]);
+        assert_eq!(room(5_000), FEWEST);
+    }
+
+    #[test]
     fn what_is_passed_over_or_hurried_keeps_its_place() {
         let mut queue = Queue::default();
-        queue.put(due(1, 1, kept()), Some(at(90)));
-        queue.put(due(2, 2, kept()), None);
+        queue.put(due(1, 1, kept()), Some(at(90)), 9);
+        queue.put(due(2, 2, kept()), None, 9);
         let (_, second) = queue.first(Door::Send).unwrap();
         queue.pass_over(second);
         assert_eq!(queue.first(Door::Send).map(|(at, _)| at), Some(at(90)));

@@ -176,6 +176,8 @@ pub(super) struct Keeper {
     pub(super) store: String,
     pub(super) boot_id: String,
     pub(super) set_back: u64,
+    /// A person's word is not in the journal to its end: until then the file stays as it is.
+    pub(super) word: bool,
     pub(super) last: Option<Record>,
     /// It could not be written, and that was said.
     pub(super) failing: bool,
@@ -186,7 +188,7 @@ impl Keeper {
     pub(super) fn news(&self, faith: &mut Faith, now: Reading) -> Option<Record> {
         let record = Record::new(&self.store, self.set_back, &self.boot_id, faith, now);
         let known = self.last.as_ref().is_some_and(|last| !record.is_news(last));
-        (!known).then_some(record)
+        (!known && !self.word).then_some(record)
     }
 }
 

@@ -48,6 +48,14 @@ pub trait Time: Clock {
     /// A person says that the clock is right, and the journal has it: time was set so often by now.
     fn confirm(&self, _set_back: u64) {}
 
+    /// The journal has an entry of the new time: the next process may know of the word.
+    fn confirmed(&self) {}
+
+    /// How often time was set so far; none where nothing is kept.
+    fn set_back(&self) -> Option<u64> {
+        None
+    }
+
     /// Before this process time passed that nobody counted.
     fn uncounted(&self) -> bool {
         false
@@ -181,17 +189,18 @@ impl<M: Machine> Believed<M> {
     pub fn opened(&self, opened: Opened, path: Option<&Path>) {
         let boot_id = self.machine.boot_id();
         self.with(|inner, now| {
-            let newest = opened.newest.unwrap_or(Timestamp::UNIX_EPOCH);
+            // What was stamped while the store opened is of the same time as what was found.
             let stamped = inner.faith.newest();
+            let newest = opened.newest.unwrap_or(Timestamp::UNIX_EPOCH).max(stamped);
             let found = std::mem::take(&mut inner.found);
             let (record, newest) = found.believed(&opened.store, opened.set_back, newest);
-            let newest = newest.max(stamped);
             inner.faith = Faith::resume(record.as_ref(), &boot_id, newest, now);
             inner.keeper = Some(Keeper {
                 path: path.map(Path::to_owned),
                 store: opened.store,
                 boot_id,
                 set_back: opened.set_back.finished(),
+                word: false,
                 last: None,
                 failing: false,
             });
@@ -257,14 +266,29 @@ impl<M: Machine> Believed<M> {
         self.with(|inner, now| inner.faith.gap(now))
     }
 
+    /// Not kept yet: the newest record may still be of the time before, and a file that knows of the word would
+    /// find a wall that stands before it.
     pub fn confirm(&self, set_back: u64) {
         self.with(|inner, now| {
             inner.faith.confirm(now);
             if let Some(keeper) = &mut inner.keeper {
                 keeper.set_back = set_back;
+                keeper.word = true;
+            }
+        });
+    }
+
+    pub fn confirmed(&self) {
+        self.with(|inner, _| {
+            if let Some(keeper) = &mut inner.keeper {
+                keeper.word = false;
             }
         });
         self.keep();
+    }
+
+    pub fn set_back(&self) -> Option<u64> {
+        self.with(|inner, _| inner.keeper.as_ref().map(|keeper| keeper.set_back))
     }
 
     pub fn uncounted(&self) -> bool {
@@ -325,6 +349,14 @@ impl Time for Real {
 
     fn confirm(&self, set_back: u64) {
         self.0.confirm(set_back);
+    }
+
+    fn confirmed(&self) {
+        self.0.confirmed();
+    }
+
+    fn set_back(&self) -> Option<u64> {
+        self.0.set_back()
     }
 
     fn uncounted(&self) -> bool {

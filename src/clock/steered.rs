@@ -189,6 +189,14 @@ impl Time for Steered {
         self.moved.send_replace(());
     }
 
+    fn confirmed(&self) {
+        self.with(Believed::confirmed);
+    }
+
+    fn set_back(&self) -> Option<u64> {
+        self.with(Believed::set_back)
+    }
+
     fn uncounted(&self) -> bool {
         self.with(Believed::uncounted)
     }

@@ -35,7 +35,7 @@ use crate::ids::ChannelNo;
 use crate::model::channel::ChannelRecord;
 use crate::model::delivery::Delivery;
 use crate::model::policy::Policy;
-use crate::store::{Act, Actor, Answer, Store, Stored};
+use crate::store::{Act, Actor, Store, Stored};
 
 pub use drafts::{Drafts, Packed, Shelf};
 use fresh::Fresh;
@@ -222,29 +222,35 @@ impl Engine {
 
     /// A person says that the clock is right. What waits keeps its length, whichever way time goes.
     ///
-    /// The doubt is over once everything is set with it, on disk: a death before that leaves it as it was.
+    /// The doubt is over once everything is set with it, on disk: a death before that leaves it as it was. Whoever goes
+    /// away in the middle has said it all the same, and it is not said twice.
     pub async fn confirm_clock(&self, actor: Actor) -> Stored<()> {
         let Shared { store, time, .. } = self.shared.as_ref();
-        let (mut left, mut after) = (time.gap(), Vec::new());
+        let mut left = time.gap();
+        let mut last = store.set_back().await?;
+        let unheard = time.set_back().map(|heard| heard + 1) == Some(last.finished());
+        let mut said = unheard && last.is_finished();
         loop {
-            let by = left;
-            let actor = actor.clone();
-            if let Answer::Deliveries(set) = store.act(Act::SetBack { actor, by }).await? {
-                after.extend(set);
+            if said {
+                left -= last.by();
+                // An earlier word that was cut off went another way.
+                if left.abs() < TimeDelta::seconds(1) {
+                    break;
+                }
             }
-            let last = store.set_back().await?;
-            if !last.is_finished() {
-                continue;
-            }
-            left -= last.by();
-            // An earlier word that was cut off went another way.
-            if left.abs() < TimeDelta::seconds(1) {
-                time.confirm(last.finished());
-                break;
-            }
+            let (actor, by) = (actor.clone(), left);
+            store.act(Act::SetBack { actor, by }).await?;
+            last = store.set_back().await?;
+            said = last.is_finished();
         }
+        let after = store.unsettled().await?;
+        let records = store.channels().await?;
+        let _told = Told::that(time.as_ref(), last.finished());
         // Not before: by the time that was doubted all of it might be due.
         self.hub.wake(&after);
+        for record in records {
+            self.hub.news(record);
+        }
         store.act(Act::ClockRight { actor }).await.map(drop)
     }
 
@@ -275,6 +281,22 @@ impl Engine {
                 "some steps were still running at the stop; they are looked at next time"
             );
         }
+    }
+}
+
+/// The clock has heard a person's word, and may keep it once this is dropped.
+struct Told<'a>(&'a dyn Time);
+
+impl<'a> Told<'a> {
+    fn that(time: &'a dyn Time, set_back: u64) -> Self {
+        time.confirm(set_back);
+        Self(time)
+    }
+}
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        self.0.confirmed();
     }
 }
 

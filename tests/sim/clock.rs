@@ -197,6 +197,14 @@ impl Time for Jump {
         self.believed().confirm(set_back);
     }
 
+    fn confirmed(&self) {
+        self.believed().confirmed();
+    }
+
+    fn set_back(&self) -> Option<u64> {
+        self.believed().set_back()
+    }
+
     fn uncounted(&self) -> bool {
         self.believed().uncounted()
     }

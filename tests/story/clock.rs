@@ -8,7 +8,8 @@ use lubu::clock::{Doubt, Steered, Time as _};
 use lubu::ids::ItemId;
 use lubu::model::delivery::PublicState;
 use lubu::model::halt::Halt;
-use lubu::store::Refusal;
+use lubu::store::act::Actor;
+use lubu::store::{Act, Refusal};
 use lubu_channels::{Clock as _, Effect, Fate};
 
 use crate::halts::{ask, until_asked};
@@ -196,4 +197,148 @@ async fn a_copied_folder_does_not_believe_what_was_kept_elsewhere() {
     house.time.set_wall(TimeDelta::zero());
     let house = house.crash_and_copy(&world).await;
     assert_eq!(house.time.doubt(), None);
+}
+
+/// A public post whose call was lost, on a channel that repeats what is absent.
+async fn lost_for_good() -> (House, Arc<Mutex<World>>, ItemId) {
+    let (channel, world) = Scripted::new(Effect::Public, |caps| caps.repeat_when_absent = true);
+    let mut house = House::new(vec![Wired::new("wechat", channel)]).await;
+    world
+        .lock()
+        .expect("unpoisoned")
+        .script
+        .push_back(Does::LosesCall);
+    let (item, revision) = house.submit("结果不明").await;
+    house.approve(&revision).await.expect("signed");
+    house.until(item, "wechat", PublicState::Unconfirmed).await;
+    (house, world, item)
+}
+
+#[tokio::test]
+async fn what_a_look_in_doubt_does_not_find_is_not_absent() {
+    let (house, world, item) = lost_for_good().await;
+    house.time.set_wall(-HOUR);
+    for look in 0..8 {
+        let after = house.step_to_next(item, "wechat").await;
+        assert_eq!(after.public_state(), PublicState::Unconfirmed, "{look}");
+        assert!(after.next_at().is_some(), "looks go on: {look}");
+    }
+    // Set right: two looks that agree count again, and both are still to come.
+    house.time.set_wall(TimeDelta::zero());
+    house.engine.hub().halt(false);
+    let first = house.step_to_next(item, "wechat").await;
+    assert_eq!(first.public_state(), PublicState::Unconfirmed);
+    assert_eq!(calls(&world), ["send"]);
+    house.step_to_next(item, "wechat").await;
+    house.until(item, "wechat", PublicState::Published).await;
+    assert_eq!(calls(&world), ["send", "send"]);
+}
+
+#[tokio::test]
+async fn an_absence_by_a_clock_that_stood_ahead_is_looked_for_again_after_the_word() {
+    let (house, world, item) = lost_for_good().await;
+    let once = house.step_to_next(item, "wechat").await;
+    assert_eq!(once.public_state(), PublicState::Unconfirmed);
+    house.time.set_wall(-HOUR);
+    house.confirm_clock().await;
+    let again = house.step_to_next(item, "wechat").await;
+    assert_eq!(again.public_state(), PublicState::Unconfirmed, "the first");
+    assert_eq!(calls(&world), ["send"]);
+    house.step_to_next(item, "wechat").await;
+    house.until(item, "wechat", PublicState::Published).await;
+}
+
+/// The first half of a word, as the journal has it.
+async fn word(house: &House) -> u64 {
+    let actor = Actor::new("leader", "cli");
+    let by = house.time.gap();
+    let act = Act::SetBack { actor, by };
+    house.store.act(act).await.expect("set");
+    house.store.set_back().await.expect("read").finished()
+}
+
+#[tokio::test]
+async fn a_death_between_the_word_and_its_last_entry_leaves_no_doubt_and_sets_nothing_twice() {
+    for told in [false, true] {
+        let again = Does::Refuses(Fate::Again { not_before: None });
+        let (house, world, item) = waiting(Effect::Idempotent, again).await;
+        let before = wait(&house, item).await;
+        house.time.set_wall(-HOUR);
+        let set = word(&house).await;
+        if told {
+            house.time.confirm(set);
+        }
+        let house = house.crash_while(&world, |_| {}).await;
+        assert_eq!(house.time.doubt(), None, "{told}");
+        assert_eq!(wait(&house, item).await, before, "{told}");
+        assert_eq!(calls(&world), ["send"]);
+    }
+}
+
+#[tokio::test]
+async fn a_withdrawal_that_comes_in_the_middle_of_a_word_does_not_wait_for_the_gap() {
+    let again = Does::Refuses(Fate::Again { not_before: None });
+    let (house, _, item) = waiting(Effect::Idempotent, again).await;
+    house.time.set_wall(-MONTH);
+    let actor = Actor::new("leader", "cli");
+    let set = word(&house).await;
+    let reason = "数字有误".into();
+    let act = Act::Withdraw {
+        actor,
+        item,
+        reason,
+    };
+    house.store.act(act).await.expect("withdrawn");
+    house.time.confirm(set);
+    let after = house.delivery(item, "wechat").await;
+    assert!(
+        after.next_at().is_none_or(|at| at <= house.time.now()),
+        "{:?}",
+        after.state
+    );
+}
+
+#[tokio::test]
+async fn an_open_breaker_waits_as_long_as_before_after_a_word() {
+    let (mut house, world) = open(Effect::Idempotent).await;
+    let again = || Does::Refuses(Fate::Again { not_before: None });
+    world
+        .lock()
+        .expect("unpoisoned")
+        .script
+        .extend([again(), again()]);
+    let item = fails(&mut house, &world, again()).await;
+    house.step_to_next(item, "wechat").await;
+    house.step_to_next(item, "wechat").await;
+    let opens = async || house.record("wechat").await.breaker.until;
+    house
+        .once("it opens", || async { opens().await.is_some() })
+        .await;
+    house.time.set_wall(-MONTH);
+    let left = opens().await.map(|until| until - house.time.now());
+    house.confirm_clock().await;
+    let until = opens().await.expect("open");
+    assert_eq!(Some(until - house.time.now()), left);
+    // The lane knows of it, too.
+    house.time.set(until);
+    house.until(item, "wechat", PublicState::Published).await;
+}
+
+#[tokio::test]
+async fn a_word_whose_speaker_went_away_in_the_middle_is_not_said_twice() {
+    let again = Does::Refuses(Fate::Again { not_before: None });
+    let (house, world, item) = waiting(Effect::Idempotent, again).await;
+    let before = wait(&house, item).await;
+    house.time.set_wall(-HOUR);
+    word(&house).await;
+    assert!(
+        house.time.doubt().is_some(),
+        "the clock has not heard of it"
+    );
+    house.confirm_clock().await;
+    assert_eq!(house.time.doubt(), None);
+    assert_eq!(wait(&house, item).await, before);
+    house.step_to_next(item, "wechat").await;
+    house.until(item, "wechat", PublicState::Published).await;
+    assert_eq!(calls(&world).len(), 2);
 }

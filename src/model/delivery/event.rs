@@ -58,6 +58,8 @@ pub enum Event {
     LookFailed {
         failure: Failure,
     },
+    /// A look found nothing while the clock was in doubt: it may have looked from a time after the post.
+    LookDoubted,
     /// It was looked at again after it had come to rest, and the look says so much.
     Verified {
         moves: Moves,
@@ -116,6 +118,7 @@ impl Event {
             Self::Person { .. } => "person",
             Self::Looked { .. } => "looked",
             Self::LookFailed { .. } => "look_failed",
+            Self::LookDoubted => "look_doubted",
             Self::Verified { .. } => "verified",
             Self::ClockBack { .. } => "clock_back",
             Self::Uncounted => "uncounted",

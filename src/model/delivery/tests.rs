@@ -624,6 +624,43 @@ fn what_waits_keeps_its_length_whichever_way_a_person_sets_the_time() {
 }
 
 #[test]
+fn what_a_clock_that_stood_ahead_did_not_find_is_looked_for_again_before_it_is_repeated() {
+    let is_repeat = |desk: &Desk| {
+        let why = Why::Absent;
+        matches!(&desk.d.state, State::Due { why: is, .. } if *is == why)
+    };
+    for (minutes, repeats) in [(-90, true), (90, false)] {
+        let mut desk = social(true);
+        desk.send(Effect::Public).unsure().absent();
+        assert!(is_repeat(&desk));
+        let by = chrono::TimeDelta::minutes(minutes);
+        desk.now -= by;
+        desk.must(Event::ClockBack { by });
+        assert_eq!(is_repeat(&desk), repeats, "{minutes}");
+        if !repeats {
+            assert_eq!(desk.state(), PublicState::Unconfirmed);
+            desk.absent();
+            assert!(is_repeat(&desk), "two looks agree by the right clock");
+        }
+    }
+}
+
+#[test]
+fn looks_in_doubt_find_nothing_absent_and_take_none_from_the_plan() {
+    let mut desk = social(true);
+    desk.send(Effect::Public).unsure();
+    for _ in 0..10 {
+        desk.now = desk.d.next_at().expect("another look");
+        desk.must(Event::LookDoubted);
+    }
+    assert!(
+        matches!(&desk.d.state, State::Unknown(unknown) if unknown.absent == 0 && unknown.looks == 0)
+    );
+    let looks = desk.d.log.iter().filter(|one| one.step == "look");
+    assert_eq!(looks.count(), 1, "the same each time");
+}
+
+#[test]
 fn what_nobody_counted_leaves_a_key_no_window_and_a_settle_time_all_of_it() {
     let mut desk = social(false);
     desk.send(KEYED).unsure();
@@ -980,7 +1017,7 @@ fn every_event_is_legal_or_refused_in_every_state() {
         (
             "unknown",
             || one(|desk| desk.send(Effect::Public).unsure()),
-            "looked look_failed set_aside said_live said_absent",
+            "looked look_failed look_doubted set_aside said_live said_absent",
         ),
         (
             "review",
@@ -1036,7 +1073,10 @@ fn every_event_is_legal_or_refused_in_every_state() {
     for (name, make, legal) in states {
         for event in every_event(&make()) {
             let what = event.name();
-            let always = matches!(what, "approved" | "withdrawn" | "kept");
+            let always = matches!(
+                what,
+                "approved" | "withdrawn" | "kept" | "clock_back" | "uncounted"
+            );
             let expected = always || legal.split(' ').any(|one| one == what);
             let mut desk = make();
             assert_eq!(desk.does(event).is_ok(), expected, "{what} while {name}");
@@ -1097,6 +1137,11 @@ fn every_event(desk: &Desk) -> Vec<Event> {
         Event::LookFailed {
             failure: failure(Fate::Unsure),
         },
+        Event::LookDoubted,
+        Event::ClockBack {
+            by: chrono::TimeDelta::hours(1),
+        },
+        Event::Uncounted,
         Event::Retry { by: by() },
         Event::SetAside { words: words() },
         Event::SaidLive {

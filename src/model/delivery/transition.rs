@@ -48,12 +48,13 @@ pub fn transition(
         Event::LookFailed { failure } => {
             look_failed(d, &failure, now, policy).ok_or(illegal)?;
         }
+        Event::LookDoubted => clock::looked(d, now, policy).ok_or(illegal)?,
         Event::Verified {
             moves,
             sighting,
             words,
         } => verified::verified(d, moves, sighting, words, now, policy).ok_or(illegal)?,
-        Event::ClockBack { by } => clock::back(d, by),
+        Event::ClockBack { by } => clock::back(d, by, now, policy),
         Event::Uncounted => clock::uncounted(d, now),
         Event::Retry { by } => person::retry(d, by, now, policy).ok_or(illegal)?,
         Event::Returned => wanted::returned(d, now, policy).ok_or(illegal)?,

@@ -215,6 +215,11 @@ impl<D: Domain> Store<D> {
         &self.inner.state
     }
 
+    #[cfg(test)]
+    pub(super) fn turns(&self) -> u64 {
+        self.inner.inbox.pulse().0
+    }
+
     pub fn blobs(&self) -> &Blobs {
         &self.inner.blobs
     }

@@ -44,6 +44,8 @@ const DEFERRED: usize = 4_096;
 const DEFERRED_BYTES: usize = 8 << 20;
 /// No act came for so long: sled gets what waits for it.
 const PAUSE: Duration = Duration::from_millis(3);
+/// So many pauses sled may be at the same stretch.
+const PATIENCE: u32 = 1_000;
 /// So many acts in one group mean that many are under way.
 const MANY: usize = 8;
 /// A part of what a sync takes; the acts that come meanwhile share the next one.
@@ -114,6 +116,8 @@ pub(super) struct Writer<D: Domain> {
     /// The last entry that reads see, and the last one that sled has or is getting.
     shown: Head,
     handed: u64,
+    /// Pauses since then.
+    pauses: u32,
     /// Journal bytes since a checkpoint was last asked for.
     unflushed: u64,
 }
@@ -167,6 +171,7 @@ impl<D: Domain> Writer<D> {
             overlay: Overlay::default(),
             applier,
             handed: shown.sequence,
+            pauses: 0,
             shown,
             unflushed: 0,
         })
@@ -204,6 +209,7 @@ impl<D: Domain> Writer<D> {
                     self.apply()?;
                     self.own(own)?;
                 }
+                Taken::Quiet if behind && self.leaves_alone() => {}
                 Taken::Quiet if behind => self.hand_over()?,
                 Taken::Quiet => self.ask_checkpoint(),
                 Taken::Closed => return self.apply(),
@@ -441,12 +447,20 @@ impl<D: Domain> Writer<D> {
         self.ties.gauges.sequence.store(sequence, Ordering::Release);
     }
 
+    /// sled is still at what it was given: an act that comes meanwhile need not wait for it. Only for so long, or nobody
+    /// would hear that it hangs.
+    fn leaves_alone(&mut self) -> bool {
+        self.pauses += 1;
+        self.pauses <= PATIENCE && self.applier.is_busy()
+    }
+
     fn is_behind(&self) -> bool {
         self.handed < self.shown.sequence
     }
 
     /// sled gets what is shown, with what the groups before left for it.
     fn hand_over(&mut self) -> Result<(), End> {
+        self.pauses = 0;
         if self.is_behind() {
             self.applier.begin(self.shown).map_err(|Failed| End)?;
             self.handed = self.shown.sequence;

@@ -38,10 +38,40 @@ impl Desk<'_> {
                 .sum::<usize>();
             after.push(one);
         }
+        if upto.is_none() {
+            self.set_breakers_back(set.by())?;
+        }
         self.put(keys::SET_BACK.to_vec(), &set.done(upto), "set back")?;
         let mut header = header(actor, "clock-back", None);
         header.outcome = Some(format!("{} s", set.by().num_seconds()));
         Ok((header, Answer::Deliveries(after)))
+    }
+
+    /// An open breaker waits for a length; the end of a pause is a time of day that a person chose.
+    fn set_breakers_back(&mut self, by: TimeDelta) -> Result<(), Refusal> {
+        for mut channel in self.channels()? {
+            if let Some(until) = &mut channel.breaker.until {
+                *until -= by;
+                self.put(keys::channel(channel.number), &channel, "channel")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Between a person's word and the clock's hearing of it, what is decided is decided by the time that was set: by the
+    /// other it would wait so much longer, or be over so much sooner, than it should.
+    pub(super) fn heed_the_word(&mut self) -> Result<(), Refusal> {
+        let Some(heard) = self.clock.set_back() else {
+            return Ok(());
+        };
+        let last: Option<SetBack> = self.get(keys::SET_BACK, "set back")?;
+        if let Some(last) = last
+            && last.is_finished()
+            && last.finished() == heard + 1
+        {
+            self.now -= last.by();
+        }
+        Ok(())
     }
 
     fn unsettled_after(&self, upto: Option<DeliveryId>) -> Vec<DeliveryId> {

@@ -72,7 +72,7 @@ impl Desk<'_> {
         Ok((header, Answer::Channel(number)))
     }
 
-    fn channels(&self) -> Result<Vec<ChannelRecord>, Refusal> {
+    pub(super) fn channels(&self) -> Result<Vec<ChannelRecord>, Refusal> {
         self.view
             .scan_prefix(keys::CHANNELS)
             .map(|(_, value)| record::decode(&value).map_err(|_| Refusal::Damaged("channel")))

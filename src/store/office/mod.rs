@@ -59,6 +59,12 @@ impl Rules {
         self.clock.as_ref().and_then(|clock| clock.doubt())
     }
 
+    /// How often a person's word had set time, as far as the clock knows. None while it is believed: then it knows all.
+    fn set_back(&self) -> Option<u64> {
+        let clock = self.clock.as_ref()?;
+        clock.doubt().and_then(|_| clock.set_back())
+    }
+
     pub fn replace(&self, policies: Vec<Policy>) {
         match self.policies.write() {
             Ok(mut rules) => *rules = Arc::new(policies),
@@ -143,6 +149,7 @@ impl Domain for Office {
             clock: &self.rules,
             changes: Vec::new(),
         };
+        desk.heed_the_word()?;
         let (header, answer) = desk.decide(act)?;
         Ok(Decision {
             header,

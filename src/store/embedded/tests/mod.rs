@@ -3,6 +3,7 @@
 mod audit;
 mod backing;
 mod bases;
+mod beside;
 mod blobs;
 mod checking;
 mod collecting;

@@ -41,13 +41,17 @@ pub struct Doors {
     by_tcp: Gateway,
 }
 
+/// Holds the folder, too: what lies there after that may be another daemon's.
 #[derive(Debug)]
-pub struct SocketFile(PathBuf);
+pub struct SocketFile {
+    path: PathBuf,
+    _held: Lock,
+}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
         // The next start replaces what is left.
-        drop(std::fs::remove_file(&self.0));
+        drop(std::fs::remove_file(&self.path));
     }
 }
 
@@ -79,7 +83,11 @@ impl Doors {
         let by_socket = Gateway::new(Arc::clone(opening));
         let path = &config.daemon.socket;
         let bound = opening.insist(time, || async { bind_socket(path) });
-        let (listener, socket) = bound.await.map_err(NotStarted)?;
+        let listener = bound.await.map_err(NotStarted)?;
+        let socket = SocketFile {
+            path: path.clone(),
+            _held: held.clone(),
+        };
         hall.serve(listener, by_socket.router());
         let doors = Self {
             address,
@@ -126,28 +134,53 @@ async fn listen(
     Ok(bound)
 }
 
-/// The socket of a process that is gone is replaced; the lock of the folder has excluded a living one.
-fn bind_socket(path: &Path) -> Result<(UnixListener, SocketFile), NotYet> {
+/// What lies there is removed only if it is a socket that nobody answers at: the lock excludes another daemon of this
+/// folder, and neither one of another folder nor a file that was named by mistake.
+fn clear(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::FileTypeExt as _;
+    let found = match std::fs::symlink_metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if !found.file_type().is_socket() {
+        let why = "something that is no socket lies there";
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
+    }
+    match std::os::unix::net::UnixStream::connect(path) {
+        Ok(_) => {
+            let why = "another process answers there";
+            Err(io::Error::new(io::ErrorKind::AddrInUse, why))
+        }
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The socket of a process that is gone is replaced.
+fn bind_socket(path: &Path) -> Result<UnixListener, NotYet> {
     use std::os::unix::fs::PermissionsExt as _;
     let bind = || -> io::Result<UnixListener> {
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        clear(path)?;
         let listener = UnixListener::bind(path)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
         Ok(listener)
     };
-    match bind() {
-        Ok(listener) => Ok((listener, SocketFile(path.to_owned()))),
-        Err(error) => {
+    bind().map_err(|error| {
             let words = Words::new(
-                format!("监听本机套接字失败：{error}"),
-                format!("failed to listen on the socket: {error}"),
+                format!(
+                    "监听本机套接字 {} 失败：{error}。请改 [daemon] socket，或先移走那里的文件。",
+                    path.display()
+                ),
+                format!(
+                    "failed to listen on the socket {}: {error}; change [daemon] socket, or move away what lies there.",
+                    path.display()
+                ),
             );
-            Err(NotYet::of(words, embedded::passes(&error)))
-        }
-    }
+            NotYet::of(words, embedded::passes(&error))
+        })
 }
 
 impl Hall {
@@ -165,5 +198,27 @@ impl Hall {
                 tracing::error!("a listener ended: {error}");
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_living_process_keeps_its_socket_and_a_file_that_is_none_is_not_touched() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("lubu.sock");
+        let living = bind_socket(&path).expect("bound");
+        assert!(matches!(bind_socket(&path), Err(NotYet::Never(_))));
+        let reached = std::os::unix::net::UnixStream::connect(&path);
+        reached.expect("the first is still there");
+        drop(living);
+        bind_socket(&path).expect("what a dead one left is replaced");
+
+        let file = folder.path().join("lubu.toml");
+        std::fs::write(&file, "[daemon]").expect("written");
+        assert!(matches!(bind_socket(&file), Err(NotYet::Never(_))));
+        assert_eq!(std::fs::read_to_string(&file).expect("kept"), "[daemon]");
     }
 }

@@ -5,7 +5,8 @@
 //! problems beside it in a text file. Nothing is deleted. The key of a submission is the hash of
 //! what was handed in: the same entry put in again is known and makes nothing new.
 //!
-//! `notify` wakes it, and it looks every five seconds anyway, since network folders send no news.
+//! `notify` wakes it, and it looks every five seconds anyway, since network folders send no news. They may also hang for
+//! hours. So no file is touched on the runtime's own threads: then only the inbox waits, and nothing else.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,22 +29,13 @@ const REFUSED: &str = "refused";
 type Shape = Vec<(PathBuf, u64, Option<std::time::SystemTime>)>;
 
 pub async fn watch(service: Arc<Service>, folder: PathBuf, stop: CancellationToken) {
-    for inner in [&folder, &folder.join(TAKEN), &folder.join(REFUSED)] {
-        if let Err(error) = std::fs::create_dir_all(inner) {
-            tracing::error!("the inbox {} cannot be used: {error}", inner.display());
-            return;
-        }
-    }
     let (news, mut wake) = mpsc::channel::<()>(1);
-    let mut watcher = notify::recommended_watcher(move |_| {
-        // Full means that a look is owed already.
-        let _owed = news.try_send(());
-    });
-    if let Ok(watcher) = &mut watcher
-        && let Err(error) = watcher.watch(&folder, RecursiveMode::Recursive)
-    {
-        tracing::warn!("the inbox sends no news, it is looked at every 5 s: {error}");
-    }
+    let own = folder.clone();
+    let prepared = apart(move || prepare(&own, news));
+    let prepared = stop.run_until_cancelled(prepared).await.flatten();
+    let Some(Some(_watcher)) = prepared else {
+        return;
+    };
     let mut seen: BTreeMap<PathBuf, Shape> = BTreeMap::new();
     loop {
         look(&service, &folder, &mut seen).await;
@@ -60,34 +52,74 @@ pub async fn watch(service: Arc<Service>, folder: PathBuf, stop: CancellationTok
     }
 }
 
+/// Its folders are there, and news of them comes as long as what this gives is kept. None where it cannot be used.
+fn prepare(folder: &Path, news: mpsc::Sender<()>) -> Option<notify::Result<impl Send + use<>>> {
+    for inner in [folder, &folder.join(TAKEN), &folder.join(REFUSED)] {
+        if let Err(error) = std::fs::create_dir_all(inner) {
+            tracing::error!("the inbox {} cannot be used: {error}", inner.display());
+            return None;
+        }
+    }
+    let mut watcher = notify::recommended_watcher(move |_| {
+        // Full means that a look is owed already.
+        let _owed = news.try_send(());
+    });
+    if let Ok(watcher) = &mut watcher
+        && let Err(error) = watcher.watch(folder, RecursiveMode::Recursive)
+    {
+        tracing::warn!("the inbox sends no news, it is looked at every 5 s: {error}");
+    }
+    Some(watcher)
+}
+
+/// On a thread that may stand still for as long as a dead folder takes.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    tokio::task::spawn_blocking(work).await.ok()
+}
+
 /// One look: takes what stood still since the last one.
 pub async fn look(service: &Service, folder: &Path, seen: &mut BTreeMap<PathBuf, Shape>) {
-    let Ok(entries) = std::fs::read_dir(folder) else {
+    let own = folder.to_path_buf();
+    let Some(Some(entries)) = apart(move || entries(&own)).await else {
         return;
     };
     let mut now = BTreeMap::new();
-    for entry in entries.flatten() {
-        let path = entry.path();
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with('.')
-            || name == TAKEN
-            || name == REFUSED
-            || path.extension().is_some_and(|end| end == "part")
-        {
-            continue;
-        }
-        let shape = shape(&path);
-        if seen.get(&path) == Some(&shape) {
-            let work = Work::entry(&format!("{name} {shape:?}"));
+    for (entry, shape) in entries {
+        if seen.get(&entry.path) == Some(&shape) {
+            let work = Work::entry(&format!("{} {shape:?}", entry.name));
             match service.engine.shared.suspects.enter_now(work) {
-                Some(_at_work) => take(service, folder, &path, &name).await,
-                None => set_aside(folder, &path, &name),
+                Some(_at_work) => take(service, entry).await,
+                None => set_aside(entry).await,
             }
         } else {
-            now.insert(path, shape);
+            now.insert(entry.path, shape);
         }
     }
     *seen = now;
+}
+
+/// Something that was put in.
+#[derive(Debug, Clone)]
+struct Entry {
+    folder: PathBuf,
+    path: PathBuf,
+    name: String,
+}
+
+fn entries(folder: &Path) -> Option<Vec<(Entry, Shape)>> {
+    let mut entries = Vec::new();
+    for entry in std::fs::read_dir(folder).ok()?.flatten() {
+        let path = entry.path();
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let ours = name == TAKEN || name == REFUSED;
+        if ours || name.starts_with('.') || path.extension().is_some_and(|end| end == "part") {
+            continue;
+        }
+        let shape = shape(&path);
+        let folder = folder.to_path_buf();
+        entries.push((Entry { folder, path, name }, shape));
+    }
+    Some(entries)
 }
 
 fn shape(path: &Path) -> Shape {
@@ -112,11 +144,11 @@ fn shape(path: &Path) -> Shape {
     shape
 }
 
-async fn take(service: &Service, folder: &Path, path: &Path, name: &str) {
-    let read = path.to_path_buf();
-    let submission = tokio::task::spawn_blocking(move || Submission::from_path(&read)).await;
-    let done = match submission {
-        Ok(Ok(submission)) => {
+async fn take(service: &Service, entry: Entry) {
+    let read = entry.path.clone();
+    let name = entry.name.clone();
+    let done = match apart(move || Submission::from_path(&read)).await {
+        Some(Ok(submission)) => {
             let hash = hash(&submission);
             let submit = Submit {
                 submission,
@@ -127,14 +159,14 @@ async fn take(service: &Service, folder: &Path, path: &Path, name: &str) {
             };
             service.submit(submit).await
         }
-        Ok(Err(complaint)) => Err(Trouble::Invalid(vec![complaint])),
-        Err(_) => return,
+        Some(Err(complaint)) => Err(Trouble::Invalid(vec![complaint])),
+        None => return,
     };
     match done {
         Ok(submitted) => {
             let id = submitted.accepted.item;
             tracing::info!(item.id = %id, "inbox: {name} is item {id}");
-            shelve(folder, TAKEN, path, name);
+            apart(move || shelve(&entry, TAKEN)).await;
         }
         // Not its fault: it stays and is tried again.
         Err(Trouble::Store(error)) => tracing::warn!("inbox: {name} waits: {error}"),
@@ -145,21 +177,22 @@ async fn take(service: &Service, folder: &Path, path: &Path, name: &str) {
             for one in &problem.problems {
                 text.push_str(&format!("{}：{}\n", one.place, one.words.zh));
             }
-            refuse(folder, path, name, &text);
+            apart(move || refuse(&entry, &text)).await;
         }
     }
 }
 
 /// The process died with it three times in a row.
-fn set_aside(folder: &Path, path: &Path, name: &str) {
+async fn set_aside(entry: Entry) {
+    let name = &entry.name;
     tracing::error!("inbox: {name} is set aside: the process died three times while it was read");
     let text = "读取这份稿件时程序已连续三次中断，没有收下。请检查文件后换一种格式重新投入，并把它交给运维。\n";
-    refuse(folder, path, name, text);
+    apart(move || refuse(&entry, text)).await;
 }
 
 /// Moved aside, with the reasons beside it.
-fn refuse(folder: &Path, path: &Path, name: &str, text: &str) {
-    let Some(place) = shelve(folder, REFUSED, path, name) else {
+fn refuse(entry: &Entry, text: &str) {
+    let Some(place) = shelve(entry, REFUSED) else {
         return;
     };
     let note = place.with_file_name(format!(
@@ -181,7 +214,8 @@ fn hash(submission: &Submission) -> String {
 }
 
 /// Moves an entry aside, under a name that is free.
-fn shelve(folder: &Path, shelf: &str, path: &Path, name: &str) -> Option<PathBuf> {
+fn shelve(entry: &Entry, shelf: &str) -> Option<PathBuf> {
+    let Entry { folder, path, name } = entry;
     let shelf = folder.join(shelf);
     let place = (0..1000)
         .map(|at| {

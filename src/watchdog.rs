@@ -3,7 +3,7 @@
 //! A thread of its own counts ticks; it asks no clock, so a machine that slept does not look stuck. On the runtime a
 //! worker is suspect that neither parks nor comes round to its maintenance: so healthy ones do many times a second,
 //! whatever the load. On the blocking threads, where drafts are rendered and files read, work may be long and owes
-//! nobody a sign: there only its end counts, and it has five minutes.
+//! nobody a sign: there only its end counts, and it has five minutes, or an hour where it waits for others, too.
 //!
 //! Ending is all that can be done, since a thread cannot be taken back from what runs on it. What was at work stays named in
 //! `at-work`: the next start counts a death for it, and the third sets it aside. The writer of the store has a watch
@@ -26,6 +26,9 @@ pub const TICK: Duration = Duration::from_secs(5);
 const WORKER: u32 = 11;
 /// Ticks that work on a blocking thread may take.
 const BLOCKING: u32 = 60;
+/// The same for an entry of the inbox, which may lie on a slow share and name a hundred pictures elsewhere, each of
+/// which is waited for half a minute.
+const ENTRY: u32 = 720;
 
 /// What a worker has done so far; the same twice means that it did nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,13 +78,15 @@ impl Stillness {
         }
         let before = std::mem::take(&mut self.works);
         for one in at_work {
-            // A delivery waits for its platform, and its call has a deadline of its own.
-            if matches!(one.0, Work::Delivery(_)) {
-                continue;
-            }
+            let most = match one.0 {
+                // It waits for its platform, and its call has a deadline of its own.
+                Work::Delivery(_) => continue,
+                Work::Drafts(_) => BLOCKING,
+                Work::Entry(_) => ENTRY,
+            };
             let ticks = before.get(one).map_or(0, |ticks| ticks + 1);
             self.works.insert(*one, ticks);
-            if ticks >= BLOCKING {
+            if ticks >= most {
                 stuck = stuck.or(Some(Stuck::Work(one.0)));
             }
         }
@@ -151,8 +156,8 @@ fn words(stuck: Stuck, at_work: &[(Work, u64)]) -> Words {
             format!("worker {worker} was not given back for a minute"),
         ),
         Stuck::Work(work) => (
-            format!("{work:?} 五分钟没有做完"),
-            format!("{work:?} has not come to its end in five minutes"),
+            format!("{work:?} 过了时限还没有做完"),
+            format!("{work:?} has not come to its end in its time"),
         ),
     };
     let works: Vec<String> = at_work
@@ -212,6 +217,18 @@ mod tests {
         }
         let mut stillness = Stillness::default();
         for _ in 0..BLOCKING {
+            assert_eq!(stillness.tick(&[], &[(work, 1)]), None);
+        }
+        assert_eq!(stillness.tick(&[], &[(work, 1)]), Some(Stuck::Work(work)));
+    }
+
+    #[test]
+    fn an_entry_of_the_inbox_may_wait_half_a_minute_for_each_of_a_hundred_pictures() {
+        let work = Work::entry("one");
+        let mut stillness = Stillness::default();
+        let pictures = Duration::from_secs(30) * 100;
+        assert!(TICK * ENTRY > pictures);
+        for _ in 0..ENTRY {
             assert_eq!(stillness.tick(&[], &[(work, 1)]), None);
         }
         assert_eq!(stillness.tick(&[], &[(work, 1)]), Some(Stuck::Work(work)));

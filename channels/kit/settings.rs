@@ -149,6 +149,9 @@ impl<'a> Reader<'a> {
                 && url.fragment().is_none()
         });
         if !good && !self.complained_of(key) {
+            // Where an address has more than a place, a token may be in it.
+            let text = text.split(['?', '#']).next().unwrap_or_default();
+            let text = text.rsplit('@').next().unwrap_or_default();
             self.problem(
                 key,
                 format!("“{text}”不是网址，应以 https:// 开头，不带参数。"),
@@ -497,6 +500,21 @@ mod tests {
                 "secrte"
             ]
         );
+    }
+
+    #[test]
+    fn what_follows_a_question_mark_in_an_address_is_not_said_again() {
+        for address in [
+            "https://h.example/api?token=hunter2",
+            "https://h.example/api#hunter2",
+            "ftp://clerk:hunter2@h.example/api",
+        ] {
+            let mut reader = reader(&format!("api = '{address}'"));
+            reader.base_url("api", None);
+            let said = format!("{:?}", reader.finish(()).unwrap_err());
+            assert!(said.contains("h.example/api"), "{said}");
+            assert!(!said.contains("hunter2"), "{said}");
+        }
     }
 
     #[test]

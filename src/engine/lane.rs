@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lubu_channels::{Timestamp, Words};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -44,16 +44,17 @@ pub enum Message {
     Record(Box<ChannelRecord>),
     /// Nothing is sent anywhere, or no longer so.
     Halt(bool),
-    /// Other settings are in force.
-    Bench(Arc<Bench>),
+    /// Other settings are in force; to be answered once the lane goes by them.
+    Bench(Arc<Bench>, oneshot::Sender<()>),
     /// Something at rest is to be looked at again, once nothing else is to be done.
     Verify(Ask),
 }
 
 pub struct Lane {
     bench: Arc<Bench>,
-    /// Settings to go on by, once nothing runs under these.
+    /// Settings to go on by, once nothing runs under these, and who waits for that.
     coming: Option<Arc<Bench>>,
+    told: Vec<oneshot::Sender<()>>,
     /// These settings are over, or the engine stops: what runs begins no further step.
     over: CancellationToken,
     hub: Hub,
@@ -104,6 +105,7 @@ impl Lane {
             bucket: bench.policy.rate.map(|rate| Bucket::new(rate, now)),
             over: bench.shared.stop.child_token(),
             coming: None,
+            told: Vec::new(),
             bench,
             hub,
             inbox,
@@ -175,9 +177,10 @@ impl Lane {
                 self.queue.hurry();
             }
             Message::Verify(ask) => self.asked.push_back(ask),
-            Message::Bench(bench) => {
+            Message::Bench(bench, begun) => {
                 self.over.cancel();
                 self.coming = Some(bench);
+                self.told.push(begun);
             }
         }
     }
@@ -207,6 +210,9 @@ impl Lane {
             self.queue(one.delivery, None);
         }
         self.queue.hurry();
+        for begun in self.told.drain(..) {
+            let _gone = begun.send(());
+        }
     }
 
     /// Messages may come late: what is known already and newer stands.

@@ -91,18 +91,25 @@ impl Dice {
     }
 }
 
+#[derive(Debug, Default)]
+struct Lanes {
+    by_number: BTreeMap<ChannelNo, mpsc::UnboundedSender<Message>>,
+    /// Nothing is sent anywhere: a lane that opens later is told, too.
+    halted: bool,
+}
+
 /// Sends deliveries to the lanes that own them.
 #[derive(Debug, Clone, Default)]
 pub struct Hub {
-    lanes: Arc<Mutex<BTreeMap<ChannelNo, mpsc::UnboundedSender<Message>>>>,
+    lanes: Arc<Mutex<Lanes>>,
     fresh: Arc<Mutex<Fresh>>,
 }
 
 impl Hub {
     pub fn wake(&self, deliveries: &[Delivery]) {
-        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let lanes = self.lanes();
         for delivery in deliveries {
-            if let Some(lane) = lanes.get(&delivery.id.channel) {
+            if let Some(lane) = lanes.by_number.get(&delivery.id.channel) {
                 // A lane that is gone finds it again at the next start.
                 let _gone = lane.send(Message::Look(Box::new(delivery.clone())));
             }
@@ -117,16 +124,17 @@ impl Hub {
 
     /// Tells a lane what an operator decided about it.
     pub fn news(&self, record: ChannelRecord) {
-        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(lane) = lanes.get(&record.number) {
+        let lanes = self.lanes();
+        if let Some(lane) = lanes.by_number.get(&record.number) {
             let _gone = lane.send(Message::Record(Box::new(record)));
         }
     }
 
     /// Tells every lane that nothing is sent anywhere, or no longer so.
     pub fn halt(&self, halted: bool) {
-        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        for lane in lanes.values() {
+        let mut lanes = self.lanes();
+        lanes.halted = halted;
+        for lane in lanes.by_number.values() {
             let _gone = lane.send(Message::Halt(halted));
         }
     }
@@ -138,8 +146,8 @@ impl Hub {
         let number = delivery.id.channel;
         let ask = Message::Verify(Ask { delivery, answer });
         let lane = {
-            let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-            lanes.get(&number).cloned()
+            let lanes = self.lanes();
+            lanes.by_number.get(&number).cloned()
         };
         lane?.send(ask).ok()?;
         looked.await.ok()
@@ -149,27 +157,32 @@ impl Hub {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Other settings for its lane.
-    fn settings(&self, bench: &Arc<Bench>) {
-        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(lane) = lanes.get(&bench.policy.number) {
-            let _gone = lane.send(Message::Bench(Arc::clone(bench)));
+    /// Other settings for its lane. Answered once it goes by them, and nothing runs under those before.
+    fn settings(&self, bench: &Arc<Bench>) -> oneshot::Receiver<()> {
+        let (over, begun) = oneshot::channel();
+        if let Some(lane) = self.lanes().by_number.get(&bench.policy.number) {
+            let _gone = lane.send(Message::Bench(Arc::clone(bench), over));
         }
+        begun
     }
 
     /// Its lane ends once its running steps have.
     fn remove(&self, number: ChannelNo) {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        lanes.remove(&number);
+        self.lanes().by_number.remove(&number);
     }
 
     fn add(&self, number: ChannelNo) -> mpsc::UnboundedReceiver<Message> {
         let (sender, receiver) = mpsc::unbounded_channel();
-        self.lanes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(number, sender);
+        let mut lanes = self.lanes();
+        if lanes.halted {
+            let _own = sender.send(Message::Halt(true));
+        }
+        lanes.by_number.insert(number, sender);
         receiver
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, Lanes> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -303,4 +316,20 @@ impl Drop for Told<'_> {
 fn by_number(benches: Vec<Bench>) -> Benches {
     let number = |bench: Bench| (bench.policy.number, Arc::new(bench));
     benches.into_iter().map(number).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_that_opens_while_nothing_is_sent_is_told_so_before_anything_else() {
+        let hub = Hub::default();
+        hub.halt(true);
+        let mut late = hub.add(ChannelNo(1));
+        assert!(matches!(late.try_recv(), Ok(Message::Halt(true))));
+        hub.halt(false);
+        assert!(matches!(late.try_recv(), Ok(Message::Halt(false))));
+        assert!(hub.add(ChannelNo(2)).try_recv().is_err());
+    }
 }

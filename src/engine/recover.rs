@@ -38,7 +38,7 @@ pub async fn settle(
         } else {
             delivery
         };
-        let back = bench.is_some() && delivery.is_removed();
+        let back = bench.is_some_and(|bench| delivery.was_left(&bench.policy));
         let after = one(shared, delivery, restored, bench, back).await?;
         if bench.is_some() {
             unsettled.entry(after.id.channel).or_default().push(after);
@@ -61,7 +61,7 @@ pub async fn settle_channel(shared: &Shared, bench: &Arc<Bench>) -> Stored<Vec<D
     for delivery in unsettled {
         // Nobody looked for it while it was away.
         let unknown = matches!(delivery.state, State::Unknown(_)) && delivery.next_at().is_none();
-        let back = unknown || delivery.is_removed();
+        let back = unknown || delivery.was_left(&bench.policy);
         settled.push(one(shared, delivery, restored, Some(bench), back).await?);
     }
     Ok(settled)

@@ -8,10 +8,11 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::lane::Lane;
-use super::{Bench, Engine, Hub, by_number, recover};
+use super::{Bench, Benches, Engine, Hub, by_number, recover};
 use crate::ids::ChannelNo;
 use crate::model::channel::ChannelRecord;
 use crate::model::delivery::{Delivery, Event, Hold, State, Why};
@@ -29,31 +30,21 @@ impl Engine {
             let mut benches = self.benches.write().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *benches, after.clone())
         };
-        let leaving = before.keys().filter(|number| !after.contains_key(number));
-        let leaving: Vec<CancellationToken> = leaving
-            .filter_map(|number| {
-                self.hub.remove(*number);
-                self.ended(*number)
-            })
-            .collect();
-        let mut asked_again = Vec::new();
+        for number in before.keys().filter(|number| !after.contains_key(number)) {
+            self.hub.remove(*number);
+        }
+        let leaving = self.leaving(&after);
         for (number, bench) in after {
             match before.get(&number) {
                 Some(old) => {
-                    self.hub.settings(&bench);
+                    let begun = self.hub.settings(&bench);
                     if waits_otherwise(&old.policy, &bench.policy) {
-                        asked_again.push(number);
+                        self.ask_again(number, begun);
                     }
                 }
                 None => self.open_after(bench, leaving.clone()),
             }
         }
-        let (hub, shared) = (self.hub.clone(), Arc::clone(&self.shared));
-        self.tasks.spawn(async move {
-            if let Err(error) = ask_again(&shared, &hub, &asked_again).await {
-                tracing::error!("what waits is not asked about again: {error}");
-            }
-        });
         let mut term = self.term.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *term, self.shared.stop.child_token()).cancel();
     }
@@ -106,9 +97,32 @@ impl Engine {
         (ended, former)
     }
 
-    fn ended(&self, number: ChannelNo) -> Option<CancellationToken> {
-        let all = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(&number).cloned()
+    /// Lanes of channels that are not configured any more. They may have left by an earlier reload and still be at
+    /// work, for an account that a new channel has now.
+    fn leaving(&self, after: &Benches) -> Vec<CancellationToken> {
+        let mut all = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|number, ended| after.contains_key(number) || !ended.is_cancelled());
+        let gone = all.iter().filter(|(number, _)| !after.contains_key(number));
+        gone.map(|(_, ended)| ended.clone()).collect()
+    }
+
+    /// Asks for what waits on this channel, once its lane goes by the new settings: what was decided by the old ones is on
+    /// record by then. Until the store answers, since what waits for another channel has no time of its own.
+    fn ask_again(&self, number: ChannelNo, begun: oneshot::Receiver<()>) {
+        let (hub, shared) = (self.hub.clone(), Arc::clone(&self.shared));
+        self.tasks.spawn(async move {
+            if begun.await.is_err() {
+                // Its lane ended first.
+                return;
+            }
+            while let Err(error) = ask_again(&shared, &hub, number).await {
+                tracing::error!("what waits is asked about again later: {error}");
+                tokio::select! {
+                    () = shared.stop.cancelled() => return,
+                    () = shared.time.sleep_until(shared.time.now() + AGAIN) => {}
+                }
+            }
+        });
     }
 }
 
@@ -149,15 +163,12 @@ fn waits_otherwise(before: &Policy, after: &Policy) -> bool {
 }
 
 /// Lets what waits for other channels or for a limit ask for its intent again, which decides by the new rules.
-async fn ask_again(shared: &super::Shared, hub: &Hub, numbers: &[ChannelNo]) -> Stored<()> {
-    if numbers.is_empty() {
-        return Ok(());
-    }
+async fn ask_again(shared: &super::Shared, hub: &Hub, number: ChannelNo) -> Stored<()> {
     for delivery in shared.store.unsettled().await? {
         if shared.stop.is_cancelled() {
             return Ok(());
         }
-        if !numbers.contains(&delivery.id.channel) {
+        if delivery.id.channel != number {
             continue;
         }
         let event = match &delivery.state {

@@ -161,6 +161,13 @@ impl House {
         left.start().await
     }
 
+    /// The same, and these are configured afterwards.
+    pub async fn crash_with(self, world: &Arc<Mutex<World>>, wired: Vec<Wired>) -> Self {
+        let mut left = self.die(world).await;
+        left.wired = wired;
+        left.start().await
+    }
+
     /// The same, and it starts again on a copy of its folder.
     pub async fn crash_and_copy(self, world: &Arc<Mutex<World>>) -> Self {
         let mut left = self.die(world).await;

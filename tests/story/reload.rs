@@ -186,3 +186,89 @@ async fn what_waited_for_a_channel_that_need_not_come_first_any_more_goes() {
     house.until(item, "wechat", PublicState::Published).await;
     assert!(calls(&site).is_empty());
 }
+
+#[tokio::test]
+async fn what_was_unknown_when_its_channel_left_is_looked_for_at_a_start_with_the_channel_again() {
+    let (weibo, world) = Scripted::new(Effect::Public, |_| {});
+    let (other, _) = Scripted::new(Effect::Idempotent, |_| {});
+    world
+        .lock()
+        .expect("unpoisoned")
+        .script
+        .push_back(Does::WaitsAndIsUnsure);
+    let both = || vec![wired("weibo", &weibo), wired("other", &other)];
+    let mut house = House::new(both()).await;
+    let (item, revision) = house.submit("进展").await;
+    house.approve(&revision).await.expect("signed");
+    begins(&house, &weibo, 1).await;
+    let id = house.id(item, "weibo");
+    house.reload(vec![wired("other", &other)]).await;
+    open_the_gate(&weibo);
+    let ownerless = || async {
+        let now = house.store.delivery(id).await.expect("read").expect("kept");
+        now.public_state() == PublicState::Unconfirmed && now.next_at().is_none()
+    };
+    house.once("nobody looks for it", ownerless).await;
+    let house = house.crash_with(&world, both()).await;
+    assert_eq!(
+        house.delivery(item, "weibo").await.next_at(),
+        Some(house.time.now())
+    );
+}
+
+#[tokio::test]
+async fn two_reloads_in_a_row_do_not_let_two_lanes_work_for_one_account() {
+    let (old, _) = Scripted::new(Effect::Idempotent, |_| {});
+    let (other, _) = Scripted::new(Effect::Idempotent, |_| {});
+    held_up(&old);
+    let mut house = House::new(vec![wired("weibo", &old), wired("other", &other)]).await;
+    let (_, revision) = house.submit("一").await;
+    house.approve(&revision).await.expect("signed");
+    begins(&house, &old, 1).await;
+    house.reload(vec![wired("other", &other)]).await;
+    // The same platform under another name, by a second reload, while the first lane is still at work.
+    let renamed = old.otherwise(|_| {});
+    let now = || vec![wired("weibo-main", &renamed), wired("other", &other)];
+    house.reload(now()).await;
+    let (second, revision) = house.submit("二").await;
+    house.approve(&revision).await.expect("signed");
+    house.until(second, "other", PublicState::Published).await;
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(calls(&old), ["send"]);
+    open_the_gate(&old);
+    house
+        .until(second, "weibo-main", PublicState::Published)
+        .await;
+    assert_eq!(calls(&old), ["send", "send"]);
+}
+
+#[tokio::test]
+async fn what_waits_is_asked_about_though_another_reload_follows_at_once() {
+    let (site, _) = Scripted::new(Effect::Idempotent, |_| {});
+    let (wechat, _) = Scripted::new(Effect::Idempotent, |_| {});
+    let after = || Wired {
+        after: vec!["site"],
+        ..wired("wechat", &wechat)
+    };
+    let mut house = House::new(vec![wired("site", &site), after()]).await;
+    let (first, revision) = house.submit("一").await;
+    held_up(&wechat);
+    house.approve(&revision).await.expect("signed");
+    begins(&house, &wechat, 1).await;
+    house.pause("site").await;
+    let (second, revision) = house.submit("二").await;
+    house.approve(&revision).await.expect("signed");
+    house.until(second, "wechat", PublicState::Held).await;
+    for _ in 0..2 {
+        house
+            .reload(vec![wired("site", &site), wired("wechat", &wechat)])
+            .await;
+    }
+    open_the_gate(&wechat);
+    for item in [first, second] {
+        house.until(item, "wechat", PublicState::Published).await;
+    }
+    assert_eq!(calls(&wechat), ["send", "send"]);
+}

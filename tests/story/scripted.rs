@@ -28,6 +28,8 @@ pub enum Does {
     Waits,
     /// Does not apply it once the gate is open; it may work later.
     WaitsAndRefuses,
+    /// Applies it once the gate is open; the answer is lost.
+    WaitsAndIsUnsure,
     Panics,
 }
 
@@ -279,6 +281,12 @@ impl Channel for Scripted {
                 let gate = self.world.lock().expect("unpoisoned").gate.clone();
                 gate.cancelled().await;
                 return Err(failure(Fate::Again { not_before: None }));
+            }
+            Does::WaitsAndIsUnsure => {
+                let gate = self.world.lock().expect("unpoisoned").gate.clone();
+                gate.cancelled().await;
+                self.apply(job, step);
+                return Err(failure(Fate::Unsure));
             }
             Does::Panics => panic!("as the story has it"),
             Does::Hangs => {

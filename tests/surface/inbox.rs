@@ -83,3 +83,29 @@ async fn what_is_put_in_whole_is_taken_once_and_what_is_wrong_comes_back_with_re
         1
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inbox_that_hangs_keeps_nobody_else_waiting() {
+    let mut office = Office::new("inbox = \"inbox\"").await;
+    // One worker: whoever keeps it keeps everything.
+    let one = ("TOKIO_WORKER_THREADS", "1".to_owned());
+    office.env.push(one);
+    // Whoever writes here waits for a reader, as before a dead share.
+    std::fs::create_dir_all(office.path("inbox/refused")).expect("made");
+    let note = office.path("inbox/refused/坏.md.问题.txt");
+    let made = std::process::Command::new("mkfifo").arg(&note).status();
+    assert!(made.expect("it runs").success());
+    office.serve().await;
+    office.write("inbox/坏.md", "+++\ntitle = \"没有类别\"\n+++\n\n正文。\n");
+    lies(&office, "inbox/refused/坏.md").await;
+    let path = desk::folder(&office, "进展", "云川市十月进展", "", "正文。");
+    let item = desk::id(&office.submit(&path));
+    office.approve(&item);
+    office
+        .reaches(&item, crate::office::PORTAL, "published")
+        .await;
+    // It is still waiting, and goes on once somebody reads.
+    let told = tokio::task::spawn_blocking(move || std::fs::read_to_string(note));
+    let told = told.await.expect("read").expect("read");
+    assert!(told.contains("category"), "{told}");
+}

@@ -431,12 +431,22 @@ impl Delivery {
         self.withdrawing() && fresh
     }
 
-    /// Held because its channel is no longer configured.
-    pub fn is_removed(&self) -> bool {
-        let State::Held { why, .. } = &self.state else {
-            return false;
-        };
-        *why == Hold::Removed
+    /// Its channel was not configured for a while: its own work, or the looks it was owed, stopped there.
+    pub fn was_left(&self, policy: &Policy) -> bool {
+        match &self.state {
+            State::Held {
+                why: Hold::Removed, ..
+            }
+            | State::Held {
+                why: Hold::Person(_) | Hold::Unseen(_),
+                at: None,
+            } => true,
+            // Past its plan a person owns it; before that nobody would turn to it.
+            State::Unknown(unknown) => {
+                unknown.at.is_none() && usize::from(unknown.looks) < policy.unknown_plan.len()
+            }
+            _ => false,
+        }
     }
 
     /// Whether it is wanted gone.

@@ -999,6 +999,57 @@ fn a_channel_configured_again_looks_for_what_nobody_looked_for_meanwhile() {
     assert_eq!(desk.d.next_at(), Some(desk.now));
 }
 
+#[test]
+fn a_channel_configured_again_looks_on_for_what_a_person_was_to_do() {
+    let mut desk = social(false);
+    let look_at = desk.now;
+    let todo = words();
+    desk.must(Event::Person { todo, look_at });
+    let policy = std::mem::replace(&mut desk.policy, Policy::retired(ChannelNo(1)));
+    // A look that was under way when the channel left.
+    let failure = failure(Fate::Again { not_before: None });
+    desk.must(Event::LookFailed { failure });
+    assert_eq!(desk.d.next_at(), None);
+    desk.policy = policy;
+    assert!(desk.d.was_left(&desk.policy));
+    desk.must(Event::Returned);
+    assert_eq!(desk.d.next_at(), Some(desk.now));
+}
+
+#[test]
+fn a_look_plan_that_came_to_its_end_is_no_work_that_a_channel_left() {
+    let mut desk = social(false);
+    desk.send(Effect::Public).unsure();
+    while desk.d.next_at().is_some() {
+        assert!(!desk.d.was_left(&desk.policy));
+        desk.after(DAY).told(Truth::CannotTell(words()));
+    }
+    assert_eq!(desk.state(), PublicState::Unconfirmed);
+    assert!(!desk.d.was_left(&desk.policy));
+}
+
+#[test]
+fn a_weekend_of_silence_does_not_use_up_the_age_of_the_tries() {
+    let mut desk = social(false);
+    let again = || failure(Fate::Again { not_before: None });
+    desk.send(Effect::Staged);
+    desk.must(Event::Failed { failure: again() });
+    let asked = desk.now;
+    let weekend = Duration::from_hours(58);
+    assert!(weekend > desk.policy.backoff.most_age);
+    let until = asked + weekend;
+    let why = Why::Quiet { asked };
+    desk.must(Event::Postponed { until, why }).after(weekend);
+    desk.send(Effect::Staged);
+    desk.must(Event::Failed { failure: again() });
+    assert_eq!(desk.state(), PublicState::Retrying);
+    // Awake it grows as old as anything.
+    desk.after(desk.policy.backoff.most_age);
+    desk.send(Effect::Staged);
+    desk.must(Event::Failed { failure: again() });
+    assert_eq!(desk.state(), PublicState::Failed);
+}
+
 /// Which events are legal where; everything else is refused with both names.
 #[test]
 fn every_event_is_legal_or_refused_in_every_state() {

@@ -42,7 +42,7 @@ pub fn transition(
         Event::Unsent { why } => unsent(d, why, now, policy, dice).ok_or(illegal)?,
         Event::Lost => lost(d, now, policy).ok_or(illegal)?,
         Event::Finished => finished(d, now, policy).ok_or(illegal)?,
-        Event::Postponed { until, why } => postponed(d, until, why).ok_or(illegal)?,
+        Event::Postponed { until, why } => postponed(d, until, why, now).ok_or(illegal)?,
         Event::Person { todo, look_at } => by_hand(d, todo, look_at, policy).ok_or(illegal)?,
         Event::Looked { sighting } => looked(d, sighting, now, policy, dice).ok_or(illegal)?,
         Event::LookFailed { failure } => {
@@ -308,10 +308,14 @@ fn finished(d: &mut Delivery, now: Timestamp, policy: &Policy) -> Legal {
     Some(())
 }
 
-fn postponed(d: &mut Delivery, until: Timestamp, why: Why) -> Legal {
+fn postponed(d: &mut Delivery, until: Timestamp, why: Why, now: Timestamp) -> Legal {
     let State::Due { .. } = d.state else {
         return None;
     };
+    // What may not be tried grows no older: a weekend of silence would else use up the age of its tries.
+    if matches!(why, Why::Quiet { .. } | Why::Quota { .. }) && until > now {
+        d.since += until - now;
+    }
     d.state = State::Due { at: until, why };
     Some(())
 }

@@ -220,6 +220,10 @@ pub(super) fn returned(d: &mut Delivery, now: Timestamp, policy: &Policy) -> Leg
     match &mut d.state {
         State::Unknown(unknown) if unknown.at.is_none() => unknown.at = Some(now),
         State::Held {
+            why: Hold::Person(_) | Hold::Unseen(_),
+            at: at @ None,
+        } => *at = Some(now),
+        State::Held {
             why: Hold::Removed, ..
         } => {
             if !unknown::look_first(d, now, policy) {

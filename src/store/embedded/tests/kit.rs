@@ -138,7 +138,7 @@ impl Bench {
     }
 
     pub fn open(&self) -> (Store<Pairs>, Opened) {
-        Store::open(&self.options, Pairs).unwrap()
+        patiently(&self.options)
     }
 
     pub fn refused(&self) -> OpenError {
@@ -315,21 +315,26 @@ impl Bench {
         bench
     }
 
-    /// Opens without any gate. A store that ended by a failure in this same process may still hold
-    /// sled's lock for a moment, on a thread of sled's own; a process that is gone holds none.
+    /// Opens without any gate.
     pub fn open_plain(&self) -> (Store<Pairs>, Opened) {
         let plain = Options {
             disk: Disk::default(),
             ..self.options.clone()
         };
-        let patience = Instant::now() + Duration::from_secs(20);
-        loop {
-            match Store::open(&plain, Pairs) {
-                Err(OpenError::State(why)) if why.contains("lock") && Instant::now() < patience => {
-                    std::thread::yield_now();
-                }
-                opened => return opened.unwrap(),
+        patiently(&plain)
+    }
+}
+
+/// A store that was closed, or ended, in this same process may still hold sled's lock for a moment, on a thread of
+/// sled's own; a process that is gone holds none.
+fn patiently(options: &Options) -> (Store<Pairs>, Opened) {
+    let patience = Instant::now() + Duration::from_secs(20);
+    loop {
+        match Store::open(options, Pairs) {
+            Err(OpenError::State(why)) if why.contains("lock") && Instant::now() < patience => {
+                std::thread::yield_now();
             }
+            opened => return opened.unwrap(),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! The engine waits on instants. In production they are counted by boot time from when the wall
 //! clock was last believed: a clock that is set shortens and stretches no wait. What it says is
 //! compared at every asking, and where it cannot be right ([`Faith`]) nothing is sent until it is, or
-//! until a person says that it is. What is believed outlives the process, in a small file ([`kept`]). In tests the machine
+//! until a person says that it is. What is believed outlives the process, in a small file (`data/clock`). In tests the machine
 //! has clocks that a test sets ([`Rigged`]), and all else is the same.
 
 mod faith;

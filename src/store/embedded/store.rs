@@ -128,7 +128,7 @@ impl<D: Domain> Store<D> {
         let (opened, identity) = (recovered.opened.clone(), recovered.identity.clone());
         let inner =
             start::start(options, domain, recovered).map_err(OpenError::io(&options.folder))?;
-        inner.note_pending(options, identity)?;
+        inner.note_pending(options, identity);
         Ok((
             Self {
                 inner: Arc::new(inner),
@@ -349,8 +349,9 @@ impl<D: Domain> Store<D> {
 }
 
 impl<D: Domain> Inner<D> {
-    /// Puts into the journal what a person did to the folder while it was closed. Twice after a death in between.
-    fn note_pending(&self, options: &Options, mut identity: Identity) -> Result<(), OpenError> {
+    /// Puts into the journal what a person did to the folder while it was closed. Twice after a death in between, and where
+    /// `store.toml` cannot be written: to fail here would note it again at each of a start's tries.
+    fn note_pending(&self, options: &Options, mut identity: Identity) {
         for pending in &identity.pending {
             let (told, answer) = oneshot::channel();
             let note = Box::new(Note::from_pending(pending));
@@ -358,14 +359,16 @@ impl<D: Domain> Inner<D> {
             let noted = asked && matches!(answer.blocking_recv(), Ok(Ok(_)));
             if !noted {
                 tracing::warn!("what was done to the folder is noted at the next start");
-                return Ok(());
+                return;
             }
         }
         if identity.pending.is_empty() {
-            return Ok(());
+            return;
         }
         identity.pending.clear();
-        identity::keep(&options.folder, &options.disk, identity).map(|_| ())
+        if let Err(error) = identity::keep(&options.folder, &options.disk, identity) {
+            tracing::warn!("what was done to the folder is noted at the next start, too: {error}");
+        }
     }
 
     fn close(&self, last: Last) {

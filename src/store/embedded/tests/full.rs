@@ -167,3 +167,36 @@ fn a_failed_sync_ends_the_process_and_its_later_success_is_not_believed() {
     assert!(*resynced.lock().unwrap());
     assert_eq!(all(&store).into_keys().collect::<String>(), "ab");
 }
+
+#[test]
+fn what_was_done_to_the_folder_keeps_no_start_waiting_for_room_and_is_noted_once_a_start() {
+    let gate = Script::new(go);
+    let bench = Bench::gated(&gate);
+    bench.open().0.close_blocking();
+    let path = bench.folder().join("store.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let done = "\n[[pending]]\nwhat = \"repair\"\nby = \"ops\"\nreason = \"\"\noutcome = \"1\"\n";
+    // Written in place, so that the inode stays.
+    std::fs::write(&path, text + done).unwrap();
+    let noted = || {
+        let mut count = 0;
+        audit::entries(bench.folder(), 1, &mut |_, header| {
+            count += usize::from(header.what == "repair");
+            std::ops::ControlFlow::Continue(())
+        })
+        .unwrap();
+        count
+    };
+    gate.set(|op| match op {
+        Op::Write { path, .. } if path.ends_with("store.toml.tmp") => Verdict::Fail(full()),
+        _ => Verdict::Go,
+    });
+    let (store, _) = bench.open();
+    assert!(store.act_blocking(put("a", "1")).is_ok());
+    store.close_blocking();
+    assert_eq!(noted(), 1);
+    gate.set(go);
+    bench.open().0.close_blocking();
+    bench.open().0.close_blocking();
+    assert_eq!(noted(), 2, "twice, and from then on no more");
+}

@@ -331,7 +331,10 @@ fn patiently(options: &Options) -> (Store<Pairs>, Opened) {
     let patience = Instant::now() + Duration::from_secs(20);
     loop {
         match Store::open(options, Pairs) {
-            Err(OpenError::State(why)) if why.contains("lock") && Instant::now() < patience => {
+            Err(
+                error @ (OpenError::State(_) | OpenError::Io { .. } | OpenError::Locked { .. }),
+            ) if Instant::now() < patience => {
+                tracing::debug!(%error, "not yet");
                 std::thread::yield_now();
             }
             opened => return opened.unwrap(),

@@ -118,8 +118,7 @@ impl Hub {
 
     /// Deliveries that one lane keeps whole.
     fn room(&self) -> usize {
-        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        queue::room(lanes.by_number.len())
+        queue::room(self.lanes().by_number.len())
     }
 
     /// Tells a lane what an operator decided about it.

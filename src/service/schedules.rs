@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
-use chrono_tz::Tz;
+use chrono::NaiveDate;
 use lubu_channels::{Timestamp, Words};
 use serde::Serialize;
 
@@ -20,6 +21,9 @@ use crate::store::{Act, Answer, Refusal, StoreError};
 
 /// The name of the run that marks when a schedule was first seen; sorts before all periods.
 const FIRST_SEEN: &str = "0";
+
+/// The files of a scheduled item are read by then, or not this time.
+const READ_WITHIN: Duration = Duration::from_mins(1);
 
 /// One period's figures, for a template.
 #[derive(Debug, Serialize)]
@@ -196,9 +200,14 @@ impl Service {
     /// Makes this period's item; it waits for its approval like any other.
     async fn build(&self, name: &str, build: &Build, due: &Missed) -> Done<Words> {
         let (period, words) = calendar::period(build.cadence, due.due.date_naive());
-        let figures = figures(build, period, words, &due.due)?;
-        let text = fill(&build.template, &figures)?;
-        let key = format!("schedule/{name}/{}", figures.period);
+        let (build, date) = (build.clone(), due.due.date_naive());
+        let about = About {
+            period: period.clone(),
+            words: words.clone(),
+            date,
+        };
+        let text = apart(move || fill(&build.template, &figures(&build, about)?)).await?;
+        let key = format!("schedule/{name}/{period}");
         let submission = Submission {
             main: 0,
             files: vec![Handed {
@@ -216,11 +225,8 @@ impl Service {
         let submitted = self.submit(submit).await?;
         let id = submitted.accepted.item;
         Ok(Words::new(
-            format!("已生成 {} 的稿件 {id}，等待签发", figures.period_words),
-            format!(
-                "made item {id} for {}; it waits for approval",
-                figures.period
-            ),
+            format!("已生成 {words} 的稿件 {id}，等待签发"),
+            format!("made item {id} for {period}; it waits for approval"),
         ))
     }
 }
@@ -252,12 +258,33 @@ fn told(trouble: &Trouble) -> Words {
     )
 }
 
-fn figures(
-    build: &Build,
+/// What an item is made about.
+struct About {
     period: String,
     words: String,
-    due: &chrono::DateTime<Tz>,
-) -> Done<Figures> {
+    date: NaiveDate,
+}
+
+/// Reads on a thread that may stand still for as long as a dead network folder takes, and waits no longer than this: the
+/// other schedules have their times, too.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> Done<T> + Send + 'static) -> Done<T> {
+    let reading = tokio::task::spawn_blocking(work);
+    match tokio::time::timeout(READ_WITHIN, reading).await {
+        Ok(Ok(read)) => read,
+        Ok(Err(_)) => Err(super::submit::unexpected()),
+        Err(_) => Err(wrong(
+            "数据文件或模板一分钟内没有读出来，请检查它所在的目录；这一期请用 lubu submit 提交，以后各期照常。",
+            "the data file or the template could not be read within a minute; look at the folder it lies in, and hand this one in with `lubu submit`.",
+        )),
+    }
+}
+
+fn figures(build: &Build, about: About) -> Done<Figures> {
+    let About {
+        period,
+        words,
+        date,
+    } = about;
     let all = read(&build.data)?;
     let of_period = |row: &BTreeMap<String, String>| {
         row.get("period")
@@ -279,7 +306,7 @@ fn figures(
     Ok(Figures {
         period,
         period_words: words,
-        date: due.format("%Y-%m-%d").to_string(),
+        date: date.format("%Y-%m-%d").to_string(),
         rows,
         all,
     })
@@ -323,4 +350,26 @@ fn fill(template: &Path, figures: &Figures) -> Done<String> {
     engine
         .render_str(&text, figures)
         .map_err(|error| bad(format!("{error:#}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_data_file_that_comes_slowly_keeps_nobody_from_his_work() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("data.csv");
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, &path, kind, mode, 0).expect("a pipe");
+        let slow = path.clone();
+        // One thread: whoever waited on it for the pipe would wait for ever.
+        let reading = apart(move || read(&slow));
+        let writing = async { tokio::fs::write(&path, "period,value\n2026-10,5\n").await };
+        let (rows, written) = tokio::join!(reading, writing);
+        written.expect("written");
+        let rows = rows.unwrap_or_else(|why| panic!("{:?}", why.problem()));
+        assert_eq!(rows[0]["value"], "5");
+    }
 }

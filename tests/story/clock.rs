@@ -48,11 +48,17 @@ async fn waiting(effect: Effect, does: Does) -> (House, Arc<Mutex<World>>, ItemI
     (house, world, item)
 }
 
+/// A lane that was refused asks again so much later; it may have been just before the word.
+const AGAIN: TimeDelta = TimeDelta::seconds(5);
+
 /// Time goes on until it stands so.
 async fn becomes(house: &House, item: ItemId, state: PublicState) {
     let stands = || async {
         let one = house.delivery(item, "wechat").await;
-        if let Some(next) = one.next_at().filter(|at| *at > house.time.now()) {
+        let now = house.time.now();
+        let asks_again = house.time.next_wake().filter(|at| *at - now <= AGAIN);
+        let next = one.next_at().map(|at| at.max(asks_again.unwrap_or(at)));
+        if let Some(next) = next.filter(|at| *at > now) {
             house.time.set(next);
         }
         one.public_state() == state

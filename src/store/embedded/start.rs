@@ -103,7 +103,9 @@ pub(super) fn start<D: Domain>(
     let writer = thread::Builder::new()
         .name("lubu-writer".to_owned())
         .spawn(|| writer.run())?;
-    let watch = watch::start(Arc::clone(&inbox), Arc::clone(&fatal), options.stuck)?;
+    // Without a watch nothing runs: the writer would keep sled open, and no later try could have it.
+    let watch = watch::start(Arc::clone(&inbox), Arc::clone(&fatal), options.stuck)
+        .inspect_err(|_| inbox.abandon())?;
     let threads = Mutex::new(Some(Threads {
         writer,
         keeper,

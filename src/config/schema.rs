@@ -1,10 +1,11 @@
 //! The configuration as a JSON Schema, so that editors complete it and say what a key means.
 //!
 //! Made by reading samples: every key that the reading code asks for notes its shape, so a key cannot be
-//! read and missing here. A sample is needed only for keys that are asked for under a condition. What a
-//! key means stands in `keys.toml`, in both languages.
+//! read and missing here. A sample is needed only for keys that are asked for under a condition. Those of the adapters, and
+//! what a key means in both languages, stand in `config/keys.toml`: nothing here knows an adapter's name.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use chrono_tz::Tz;
@@ -18,28 +19,16 @@ use toml::Table;
 use super::{DEFAULT, Registry, Secrets};
 
 /// What every key means.
-const MEANINGS: &str = include_str!("keys.toml");
+const MEANINGS: &str = include_str!("../../config/keys.toml");
+
+/// The table beside the meanings.
+const SAMPLES_OF: &str = "samples";
 
 /// Everything but the adapters' own keys.
 const SAMPLES: [&str; 2] = [
     "[daemon]\ndata = 'data'\n[[channel]]\n[[route]]\n[[schedule]]\ndo = 'release'",
     "[daemon]\ndata = 'data'\n[[channel]]\n[[route]]\n[[schedule]]\ndo = 'build'",
 ];
-
-/// One for each condition under which an adapter asks for more.
-fn samples_of(adapter: &str) -> &'static [&'static str] {
-    match adapter {
-        "portal" => &[
-            "",
-            "signing = { kind = 'standard-webhooks' }",
-            "signing = { kind = 'sorted-parameters' }",
-            "signing = { kind = 'canonical' }",
-        ],
-        "site" => &["", "[columns.'*']"],
-        "weibo" => &["", "mode = 'article'"],
-        _ => &[""],
-    }
-}
 
 /// The schema, as it stands in `config/schema.json`.
 pub fn schema(registry: &Registry) -> String {
@@ -73,7 +62,7 @@ fn variant(channel: &Node, name: &str, build: Build, meanings: &Meanings) -> Val
     let common = |path: &str| meanings.of("lubu", &format!("channel.{path}"));
     let mut whole = object(channel, "", &common, &none);
     let own = |path: &str| meanings.of(name, path);
-    let own = object(&tree(&keys_of(name, build)), "", &own, &none);
+    let own = object(&tree(&keys_of(name, build, meanings)), "", &own, &none);
     for part in ["properties", "required"] {
         match (whole.get_mut(part), own.get(part)) {
             (Some(Value::Object(all)), Some(Value::Object(more))) => all.extend(more.clone()),
@@ -106,8 +95,8 @@ fn daemon_keys() -> Vec<Key> {
     keys
 }
 
-fn keys_of(adapter: &str, build: Build) -> Vec<Key> {
-    let read = |text: &&str| {
+fn keys_of(adapter: &str, build: Build, meanings: &Meanings) -> Vec<Key> {
+    let read = |text: &str| {
         let keys = Keys::default();
         let nowhere = |_: &str| None;
         let secrets = Secrets::new(Path::new("."), &nowhere);
@@ -124,7 +113,8 @@ fn keys_of(adapter: &str, build: Build) -> Vec<Key> {
         let _wrong = build(&entry);
         keys.into_vec()
     };
-    let samples: Vec<Vec<Key>> = samples_of(adapter).iter().map(read).collect();
+    let more = meanings.samples(adapter).map(read);
+    let samples: Vec<Vec<Key>> = iter::once(read("")).chain(more).collect();
     together(&samples)
 }
 
@@ -253,6 +243,13 @@ impl Meanings {
         Self(MEANINGS.parse().unwrap_or_default())
     }
 
+    /// One for each condition under which an adapter asks for more than without any setting.
+    fn samples(&self, adapter: &str) -> impl Iterator<Item = &str> {
+        let samples = self.0.get(SAMPLES_OF).and_then(|all| all.get(adapter));
+        let samples = samples.and_then(toml::Value::as_array).into_iter();
+        samples.flatten().filter_map(toml::Value::as_str)
+    }
+
     fn of(&self, part: &str, path: &str) -> String {
         self.find(part, path)
             .unwrap_or_default()
@@ -283,9 +280,10 @@ mod tests {
             }
             paths
         };
+        let meanings = Meanings::read();
         let mut all = vec![("lubu".to_owned(), plain(daemon_keys()))];
         for (name, build) in lubu_channels::registry::adapters() {
-            all.push((name.to_owned(), plain(keys_of(name, build))));
+            all.push((name.to_owned(), plain(keys_of(name, build, &meanings))));
         }
         all
     }
@@ -411,7 +409,9 @@ mod tests {
     #[test]
     fn nothing_is_explained_that_is_not_read() {
         let all: BTreeMap<String, Vec<String>> = everything().into_iter().collect();
-        for (part, table) in &Meanings::read().0 {
+        let meanings = Meanings::read();
+        let parts = meanings.0.iter().filter(|(part, _)| *part != SAMPLES_OF);
+        for (part, table) in parts {
             for key in table.as_table().unwrap().keys() {
                 let read = all[part]
                     .iter()

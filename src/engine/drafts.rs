@@ -99,17 +99,24 @@ fn pack(drafts: &Drafts) -> Stored<Vec<u8>> {
 }
 
 fn unpack(bytes: &[u8]) -> Stored<Drafts> {
-    let size = zstd::bulk::Decompressor::upper_bound(bytes).unwrap_or(UNPACKED_MOST);
     let bytes = UNPACKER.with_borrow_mut(|unpacker| {
         let unpacker = match unpacker {
             Some(unpacker) => unpacker,
             None => unpacker.insert(zstd::bulk::Decompressor::new().map_err(unreadable)?),
         };
         unpacker
-            .decompress(bytes, size.min(UNPACKED_MOST))
+            .decompress(bytes, unpacked_size(bytes)?)
             .map_err(unreadable)
     })?;
     postcard::from_bytes(&bytes).map_err(unreadable)
+}
+
+/// As the packer wrote it: room is made for so much, and a gigabyte asked for each time is felt.
+fn unpacked_size(bytes: &[u8]) -> Stored<usize> {
+    let stated = zstd::zstd_safe::get_frame_content_size(bytes);
+    let stated = stated.ok().flatten().and_then(|size| size.try_into().ok());
+    let size = stated.filter(|size| *size <= UNPACKED_MOST);
+    size.ok_or_else(|| unreadable("their packing does not say how much is in it"))
 }
 
 fn unreadable(error: impl std::fmt::Display) -> StoreError {
@@ -368,7 +375,16 @@ mod tests {
             )],
         };
         let drafts = Drafts::new([(ChannelNo(1), draft.clone()), (ChannelNo(4), draft)]);
-        assert_eq!(unpack(&pack(&drafts).unwrap()).unwrap(), drafts);
+        let packed = pack(&drafts).unwrap();
+        assert_eq!(unpack(&packed).unwrap(), drafts);
+        let plain = postcard::to_stdvec(&drafts).unwrap();
+        assert_eq!(unpacked_size(&packed).unwrap(), plain.len());
+    }
+
+    #[test]
+    fn what_is_no_packing_of_ours_is_refused_before_room_is_made_for_it() {
+        let refused = unpacked_size(b"not a packing").unwrap_err();
+        assert!(refused.to_string().contains("drafts"), "{refused}");
     }
 
     fn named(at: u8, bytes: usize) -> (String, Arc<Drafts>) {

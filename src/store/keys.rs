@@ -14,10 +14,15 @@ pub const WATCHES: &[u8] = b"f";
 /// The last pass over each channel.
 pub const PATROLS: &[u8] = b"v";
 
-/// Every delivery that is not at rest, under a key of its own: a start reads these, however many are finished.
-pub const UNSETTLED: &[u8] = b"u";
-/// Stands there once [`UNSETTLED`] is whole: the first stores had none.
+/// Every delivery that is not at rest: a start reads these, however many are finished. Those of one item share a
+/// key by sixteens, a bit for each channel: what is published everywhere within a moment changes one key, not many.
+pub const UNSETTLED: &[u8] = b"m";
+/// The same as the first stores that kept it had it: an empty record for each.
+pub const FIRST_UNSETTLED: &[u8] = b"u";
+/// Says in which of these ways a store keeps them; the first stores kept none.
 pub const ALL_UNSETTLED: &[u8] = b"x";
+/// What stands there once [`UNSETTLED`] is whole.
+pub const BY_SIXTEENS: &[u8] = &[2];
 
 /// Stands there while the folder is not adopted.
 pub const WITHHELD: &[u8] = b"w";
@@ -51,13 +56,42 @@ pub fn delivery(id: DeliveryId) -> Vec<u8> {
     join(b'd', &[id.item.bytes(), &id.channel.0.to_be_bytes()])
 }
 
+const SIXTEEN: u16 = 16;
+
+/// Where a delivery's bit stands.
 pub fn unsettled(id: DeliveryId) -> Vec<u8> {
+    let sixteen = id.channel.0 / SIXTEEN;
+    join(b'm', &[id.item.bytes(), &sixteen.to_be_bytes()])
+}
+
+/// A delivery's bit among its sixteen.
+pub fn unsettled_bit(id: DeliveryId) -> u16 {
+    1 << (id.channel.0 % SIXTEEN)
+}
+
+/// The sixteen bits of such a record.
+pub fn unsettled_bits(value: &[u8]) -> u16 {
+    value.try_into().map_or(0, u16::from_be_bytes)
+}
+
+/// Whose bits are set in such a record.
+pub fn unsettled_in(key: &[u8], value: &[u8]) -> impl Iterator<Item = DeliveryId> + use<> {
+    let first = delivery_under(UNSETTLED, key);
+    let bits = unsettled_bits(value);
+    (0..SIXTEEN).filter_map(move |at| {
+        let DeliveryId { item, channel } = first?;
+        let channel = ChannelNo(channel.0.checked_mul(SIXTEEN)?.checked_add(at)?);
+        (bits & (1 << at) != 0).then_some(DeliveryId { item, channel })
+    })
+}
+
+pub fn first_unsettled(id: DeliveryId) -> Vec<u8> {
     join(b'u', &[id.item.bytes(), &id.channel.0.to_be_bytes()])
 }
 
-/// The delivery's own key, from the one that says it is not at rest.
-pub fn noted_delivery(unsettled: &[u8]) -> Vec<u8> {
-    join(b'd', &[unsettled.get(1..).unwrap_or_default()])
+/// Who is named by one of the first stores' marks.
+pub fn first_unsettled_of(key: &[u8]) -> Option<DeliveryId> {
+    delivery_under(FIRST_UNSETTLED, key)
 }
 
 pub fn deliveries(item: ItemId) -> Vec<u8> {
@@ -78,7 +112,11 @@ pub fn patrol(number: ChannelNo) -> Vec<u8> {
 
 /// Whose record a delivery's key names, without reading it.
 pub fn delivery_of(key: &[u8]) -> Option<DeliveryId> {
-    let rest = key.strip_prefix(DELIVERIES)?;
+    delivery_under(DELIVERIES, key)
+}
+
+fn delivery_under(letter: &[u8], key: &[u8]) -> Option<DeliveryId> {
+    let rest = key.strip_prefix(letter)?;
     let (item, channel) = rest.split_first_chunk::<16>()?;
     Some(DeliveryId {
         item: ItemId::from_bytes(*item),
@@ -136,7 +174,7 @@ pub fn first_drafts(hash: &str) -> Vec<u8> {
 pub fn is_under(item: ItemId, key: &[u8]) -> bool {
     let letter = key
         .first()
-        .is_some_and(|letter| b"iradbfu".contains(letter));
+        .is_some_and(|letter| b"iradbfum".contains(letter));
     letter && key.get(1..17) == Some(item.bytes().as_slice())
 }
 
@@ -160,4 +198,26 @@ pub fn run(schedule: &str, period: &str) -> Vec<u8> {
 
 pub fn runs(schedule: &str) -> Vec<u8> {
     join(b's', &[schedule.as_bytes(), b"\0"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sixteen_channels_of_an_item_share_a_record_and_each_has_its_own_bit() {
+        let id = |channel| DeliveryId {
+            item: ItemId::new(1, [7; 10]),
+            channel: ChannelNo(channel),
+        };
+        assert_eq!(unsettled(id(0)), unsettled(id(15)));
+        assert_ne!(unsettled(id(15)), unsettled(id(16)));
+        for channels in [vec![0, 3, 15], vec![16, 31], vec![65_535]] {
+            let ids: Vec<DeliveryId> = channels.into_iter().map(id).collect();
+            let bits = ids.iter().map(|id| unsettled_bit(*id)).sum::<u16>();
+            let found = unsettled_in(&unsettled(ids[0]), &bits.to_be_bytes());
+            assert_eq!(found.collect::<Vec<_>>(), ids);
+        }
+        assert_eq!(unsettled_in(b"m", &[0, 1]).count(), 0);
+    }
 }

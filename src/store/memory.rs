@@ -183,8 +183,9 @@ impl Store for Memory {
 
     async fn unsettled(&self) -> Stored<Vec<Delivery>> {
         self.read(|view| {
-            let keys = view.scan_prefix(keys::UNSETTLED);
-            let found = keys.map(|(key, _)| get(view, &keys::noted_delivery(&key)));
+            let noted = view.scan_prefix(keys::UNSETTLED);
+            let ids = noted.flat_map(|(key, value)| keys::unsettled_in(&key, &value));
+            let found = ids.map(|id| get(view, &keys::delivery(id)));
             found.filter_map(Stored::transpose).collect()
         })
     }

@@ -11,7 +11,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lubu::ids::ItemId;
+use lubu::ids::{DeliveryId, ItemId};
 use lubu::model::delivery::PublicState;
 use lubu::store::act::Actor;
 use lubu::store::embedded::{self, Deed, Erasure, Finding, OpenError, Options, audit};
@@ -262,10 +262,15 @@ async fn a_folder_with_an_item_in_every_state_opens_with_all_of_them_where_they_
     let channels = store.channels().await.expect("read");
     let weibo = channels.iter().find(|one| one.name == "weibo");
     let weibo = weibo.expect("there").number;
-    let mut found = Vec::new();
+    let (mut found, mut unsettled) = (Vec::new(), Vec::new());
     for item in &items {
         let dossier = store.dossier(item.id).await.expect("read").expect("there");
         assert_eq!((dossier.revisions.len(), dossier.approvals.len()), (1, 1));
+        let moving = dossier
+            .deliveries
+            .iter()
+            .map(|one| (one.id, one.public_state()));
+        unsettled.extend(moving.filter_map(|(id, state)| (!state.at_rest()).then_some(id)));
         let of_it = dossier
             .deliveries
             .iter()
@@ -281,6 +286,12 @@ async fn a_folder_with_an_item_in_every_state_opens_with_all_of_them_where_they_
     let mut expected = STANDS.map(|(title, state)| (title.to_owned(), state));
     expected.sort_by_key(by_title);
     assert_eq!(found, expected);
+    // It noted what is not at rest by a key for each delivery; now they share one by sixteens.
+    unsettled.sort();
+    assert!(!unsettled.is_empty());
+    let noted = store.unsettled().await.expect("read");
+    let noted: Vec<DeliveryId> = noted.iter().map(|one| one.id).collect();
+    assert_eq!(noted, unsettled);
     store.close().await;
     drop(store);
     audit::verify(&data).expect("whole");

@@ -38,10 +38,22 @@ pub(super) fn all<T: DeserializeOwned>(reader: &Reader<'_>, prefix: &[u8]) -> St
     )
 }
 
-/// Whether the store keeps which deliveries are not at rest.
-pub(super) fn noted(reader: &Reader<'_>) -> Stored<bool> {
+/// How a store keeps which deliveries are not at rest.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Noted {
+    Not,
+    /// A key for each, as the first stores that kept them.
+    Each,
+    BySixteens,
+}
+
+fn noted(reader: &Reader<'_>) -> Stored<Noted> {
     let mark = reader.get(keys::ALL_UNSETTLED).map_err(unread)?;
-    Ok(mark.is_some())
+    Ok(match mark {
+        None => Noted::Not,
+        Some(way) if *way == *keys::BY_SIXTEENS => Noted::BySixteens,
+        Some(_) => Noted::Each,
+    })
 }
 
 pub(super) fn scan_keys(reader: &Reader<'_>, prefix: &[u8]) -> Stored<Vec<Vec<u8>>> {
@@ -57,25 +69,41 @@ pub(super) fn scan_keys(reader: &Reader<'_>, prefix: &[u8]) -> Stored<Vec<Vec<u8
 
 /// Every delivery that is not at rest, without reading the others.
 pub(super) fn unsettled(reader: &Reader<'_>) -> Stored<Vec<Delivery>> {
-    if !noted(reader)? {
+    if noted(reader)? != Noted::BySixteens {
         return filtered(reader, |one| !one.public_state().at_rest());
     }
+    let whole = Scan {
+        prefix: keys::UNSETTLED,
+        after: None,
+        limit: usize::MAX,
+        order: Order::Forward,
+    };
     let mut found = Vec::new();
-    for key in scan_keys(reader, keys::UNSETTLED)? {
-        let delivery: Option<Delivery> = get(reader, &keys::noted_delivery(&key))?;
-        // Finished or erased since the keys were read.
-        found.extend(delivery.filter(|one| !one.public_state().at_rest()));
+    for (key, value) in reader.scan_prefix(&whole).map_err(unread)? {
+        for id in keys::unsettled_in(&key, &value) {
+            let delivery: Option<Delivery> = get(reader, &keys::delivery(id))?;
+            // Finished or erased since the keys were read.
+            found.extend(delivery.filter(|one| !one.public_state().at_rest()));
+        }
     }
     Ok(found)
 }
 
-/// The deliveries not at rest in a store that does not keep them yet; none where there is nothing to learn.
+/// The deliveries not at rest in a store that does not keep them as now; none where there is nothing to learn.
 pub(super) fn missing(reader: &Reader<'_>) -> Stored<Option<Vec<DeliveryId>>> {
-    if noted(reader)? || scan_keys(reader, keys::CHANNELS)?.is_empty() {
-        return Ok(None);
+    match noted(reader)? {
+        Noted::BySixteens => Ok(None),
+        Noted::Each => {
+            let marks = scan_keys(reader, keys::FIRST_UNSETTLED)?;
+            let ids = marks.iter().filter_map(|key| keys::first_unsettled_of(key));
+            Ok(Some(ids.collect()))
+        }
+        Noted::Not if scan_keys(reader, keys::CHANNELS)?.is_empty() => Ok(None),
+        Noted::Not => {
+            let found = filtered(reader, |one| !one.public_state().at_rest())?;
+            Ok(Some(found.iter().map(|one| one.id).collect()))
+        }
     }
-    let found = filtered(reader, |one| !one.public_state().at_rest())?;
-    Ok(Some(found.iter().map(|one| one.id).collect()))
 }
 
 /// Every delivery for which `keep` holds, a page at a time.

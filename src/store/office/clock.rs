@@ -75,8 +75,9 @@ impl Desk<'_> {
     }
 
     fn unsettled_after(&self, upto: Option<DeliveryId>) -> Vec<DeliveryId> {
-        let keys = self.view.scan_prefix(keys::UNSETTLED);
-        keys.filter_map(|(key, _)| keys::delivery_of(&keys::noted_delivery(&key)))
+        let noted = self.view.scan_prefix(keys::UNSETTLED);
+        noted
+            .flat_map(|(key, value)| keys::unsettled_in(&key, &value))
             .filter(|id| upto.is_none_or(|upto| *id > upto))
             .collect()
     }

@@ -19,6 +19,7 @@ pub use erase::belongs;
 pub use lane::Run;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
 use lubu_channels::{Goal, Timestamp};
@@ -148,9 +149,11 @@ impl Domain for Office {
             rules: &rules,
             clock: &self.rules,
             changes: Vec::new(),
+            rests: BTreeMap::new(),
         };
         desk.heed_the_word()?;
         let (header, answer) = desk.decide(act)?;
+        desk.write_unsettled();
         Ok(Decision {
             header,
             changes: desk.changes,
@@ -166,6 +169,8 @@ struct Desk<'a> {
     rules: &'a [Policy],
     clock: &'a Rules,
     changes: Vec<Change>,
+    /// Whether what it has written of each delivery rests.
+    rests: BTreeMap<DeliveryId, bool>,
 }
 
 type Decided = Result<(Header, Answer), Refusal>;

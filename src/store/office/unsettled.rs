@@ -1,34 +1,60 @@
 //! Which deliveries are not at rest, beside their records: a start finds them without reading what is finished.
 //!
-//! Kept by every act that writes a delivery, in the same act. A store that was begun before this was kept is told once.
+//! Kept by every act that writes a delivery, in the same act. A store that was begun before this was kept, or kept it in
+//! another way, is told once.
+
+use std::collections::BTreeMap;
 
 use super::{Decided, Desk, header};
 use crate::ids::DeliveryId;
 use crate::model::delivery::Delivery;
-use crate::store::act::{Actor, Answer};
+use crate::store::act::{Actor, Answer, Refusal};
 use crate::store::embedded::Change;
 use crate::store::keys;
 
 impl Desk<'_> {
-    /// Written only where it changes: most acts leave a delivery as unsettled as it was.
+    /// Several of one record may come in one act: what becomes of it is written at the act's end.
     pub(super) fn note_unsettled(&mut self, delivery: &Delivery) {
-        let key = keys::unsettled(delivery.id);
-        let noted = self.view.get(&key).is_some();
-        match (noted, delivery.public_state().at_rest()) {
-            (true, true) => self.changes.push(Change::Remove { key }),
-            (false, false) => self.changes.push(Change::Put {
-                key,
-                value: Vec::new(),
-            }),
-            (true, false) | (false, true) => {}
+        let at_rest = delivery.public_state().at_rest();
+        self.rests.insert(delivery.id, at_rest);
+    }
+
+    /// Written only where it changes: most acts leave a delivery as unsettled as it was.
+    pub(super) fn write_unsettled(&mut self) {
+        let mut records: BTreeMap<Vec<u8>, (u16, u16)> = BTreeMap::new();
+        for (id, at_rest) in std::mem::take(&mut self.rests) {
+            let bit = keys::unsettled_bit(id);
+            let key = keys::unsettled(id);
+            let (_, after) = records.entry(key).or_insert_with_key(|key| {
+                let known = self.view.get(key);
+                let bits = known.map_or(0, |value| keys::unsettled_bits(&value));
+                (bits, bits)
+            });
+            *after = if at_rest { *after & !bit } else { *after | bit };
+        }
+        for (key, (before, after)) in records {
+            if after == 0 && before != 0 {
+                self.changes.push(Change::Remove { key });
+            } else if after != before {
+                let value = after.to_be_bytes().to_vec();
+                self.changes.push(Change::Put { key, value });
+            }
         }
     }
 
     /// True on disk afterwards: what is not at rest among these is noted; with `all`, that they are all.
     pub(super) fn note_all(&mut self, unsettled: &[DeliveryId], all: bool) -> Decided {
         for id in unsettled {
-            let delivery = self.delivery(*id)?;
-            self.note_unsettled(&delivery);
+            match self.delivery(*id) {
+                Ok(delivery) => self.note_unsettled(&delivery),
+                // Erased since.
+                Err(Refusal::NoDelivery(_)) => {}
+                Err(other) => return Err(other),
+            }
+            let key = keys::first_unsettled(*id);
+            if self.view.get(&key).is_some() {
+                self.changes.push(Change::Remove { key });
+            }
         }
         if all {
             self.all_noted();
@@ -39,7 +65,7 @@ impl Desk<'_> {
     pub(super) fn all_noted(&mut self) {
         self.changes.push(Change::Put {
             key: keys::ALL_UNSETTLED.to_vec(),
-            value: Vec::new(),
+            value: keys::BY_SIXTEENS.to_vec(),
         });
     }
 }

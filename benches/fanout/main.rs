@@ -1,6 +1,6 @@
 //! How fast signed-off items fan out, beside a bare client in the same run.
 //!
-//! `cargo bench --bench fanout [-- --items 2000 --folder DIR]`. N items of 4 KB go to 4 channels on
+//! `cargo bench --bench fanout [-- --items 2000 --lane 16 --folder DIR]`. N items of 4 KB go to 4 channels on
 //! a loopback sink: the real daemon, every act synced in the journal and applied to sled, on a real
 //! disk. Then a bare reqwest client sends the same bodies to the same sink, equally many in flight.
 //! The last line is `ratio: 0.00`.
@@ -24,13 +24,19 @@ use sink::Sink;
 use tokio::task::JoinSet;
 
 const CHANNELS: usize = 4;
-const LANE: usize = 16;
-const IN_FLIGHT: usize = CHANNELS * LANE;
 const LOW_RATE: usize = 200;
 
 struct Plan {
     items: usize,
+    /// So many at a time on each channel.
+    lane: usize,
     folder: PathBuf,
+}
+
+impl Plan {
+    fn in_flight(&self) -> usize {
+        CHANNELS * self.lane
+    }
 }
 
 fn plan() -> Plan {
@@ -41,12 +47,18 @@ fn plan() -> Plan {
             .and_then(|at| args.get(at + 1))
             .cloned()
     };
-    let items = after("--items")
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(2_000);
+    let number = |name: &str, otherwise: usize| {
+        after(name).map_or(otherwise, |text| text.parse().expect("a number"))
+    };
+    let items = number("--items", 2_000);
+    let lane = number("--lane", 16);
     let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
     let folder = after("--folder").map_or_else(|| PathBuf::from(target), PathBuf::from);
-    Plan { items, folder }
+    Plan {
+        items,
+        lane,
+        folder,
+    }
 }
 
 #[tokio::main]
@@ -55,15 +67,16 @@ async fn main() {
     refuse_memory(&plan.folder);
     let sink = Sink::start().await;
     println!(
-        "{} items of 4 KB to {CHANNELS} channels, {IN_FLIGHT} in flight, on {}",
+        "{} items of 4 KB to {CHANNELS} channels, {} in flight, on {}",
         plan.items,
+        plan.in_flight(),
         plan.folder.display()
     );
 
     let kept = fan_out(&plan, &sink, "idempotent").await;
-    let bare = bare(&sink, plan.items * CHANNELS, false).await;
+    let bare = bare(&plan, &sink, false).await;
     let public = fan_out(&plan, &sink, "public").await;
-    let bare_fresh = self::bare(&sink, plan.items * CHANNELS, true).await;
+    let bare_fresh = self::bare(&plan, &sink, true).await;
     latency(&plan, &sink).await;
 
     println!(
@@ -90,13 +103,13 @@ struct Fanned {
 
 async fn fan_out(plan: &Plan, sink: &Sink, effect: &str) -> Fanned {
     let folder = tempfile::tempdir_in(&plan.folder).expect("a folder");
-    let daemon = start(folder.path(), sink, effect).await;
-    let items = hand_in(&daemon, plan.items).await;
+    let daemon = start(plan, folder.path(), sink, effect).await;
+    let items = hand_in(plan, &daemon, plan.items).await;
     let before = sink.count();
     let started = Instant::now();
     let mut signing = JoinSet::new();
     for item in items {
-        while signing.len() >= IN_FLIGHT {
+        while signing.len() >= plan.in_flight() {
             signing.join_next().await;
         }
         let service = Arc::clone(&daemon.service);
@@ -134,7 +147,7 @@ async fn fan_out(plan: &Plan, sink: &Sink, effect: &str) -> Fanned {
     }
 }
 
-async fn start(folder: &Path, sink: &Sink, effect: &str) -> Daemon {
+async fn start(plan: &Plan, folder: &Path, sink: &Sink, effect: &str) -> Daemon {
     let mut text = format!(
         "[daemon]\ndata = \"{}\"\nlisten = \"\"\nsocket = \"{}\"\n[office]\nname = \"Office\"\n",
         folder.join("data").display(),
@@ -142,8 +155,9 @@ async fn start(folder: &Path, sink: &Sink, effect: &str) -> Daemon {
     );
     for at in 0..CHANNELS {
         text.push_str(&format!(
-            "[[channel]]\nname = \"sink-{at}\"\nadapter = \"sink\"\nendpoint = \"{}\"\neffect = \"{effect}\"\nconcurrency = {LANE}\n",
-            sink.url()
+            "[[channel]]\nname = \"sink-{at}\"\nadapter = \"sink\"\nendpoint = \"{}\"\neffect = \"{effect}\"\nconcurrency = {}\n",
+            sink.url(),
+            plan.lane
         ));
     }
     let config = lubu::config::parse(&text, None, folder, &sinkhole::registry(), &|_| None)
@@ -153,11 +167,11 @@ async fn start(folder: &Path, sink: &Sink, effect: &str) -> Daemon {
         .unwrap_or_else(|why| panic!("{why}"))
 }
 
-async fn hand_in(daemon: &Daemon, count: usize) -> Vec<ItemId> {
+async fn hand_in(plan: &Plan, daemon: &Daemon, count: usize) -> Vec<ItemId> {
     let mut items = Vec::new();
     let mut tasks = JoinSet::new();
     for at in 0..count {
-        while tasks.len() >= IN_FLIGHT {
+        while tasks.len() >= plan.in_flight() {
             items.push(tasks.join_next().await.expect("one").expect("no panic"));
         }
         let service = Arc::clone(&daemon.service);
@@ -201,14 +215,15 @@ fn approval(item: ItemId) -> Approve {
 }
 
 /// The same bodies from a client that keeps nothing.
-async fn bare(sink: &Sink, count: usize, fresh: bool) -> f64 {
+async fn bare(plan: &Plan, sink: &Sink, fresh: bool) -> f64 {
+    let (count, lanes) = (plan.items * CHANNELS, plan.in_flight());
     let http = Arc::new(Http::new(&HttpOptions::default()).expect("a client"));
     let body = Arc::new(vec![b'x'; 4_096]);
     let started = Instant::now();
     let mut tasks = JoinSet::new();
-    for lane in 0..IN_FLIGHT {
+    for lane in 0..lanes {
         let (http, body, url) = (Arc::clone(&http), Arc::clone(&body), sink.url());
-        let share = count / IN_FLIGHT + usize::from(lane < count % IN_FLIGHT);
+        let share = count / lanes + usize::from(lane < count % lanes);
         tasks.spawn(async move {
             for _ in 0..share {
                 http.send(request(&url, body.as_ref().clone(), fresh))
@@ -233,8 +248,8 @@ fn request(url: &str, body: Vec<u8>, fresh: bool) -> Request {
 /// From the call that approves to the first byte that arrives, one at a time.
 async fn latency(plan: &Plan, sink: &Sink) {
     let folder = tempfile::tempdir_in(&plan.folder).expect("a folder");
-    let daemon = start(folder.path(), sink, "idempotent").await;
-    let items = hand_in(&daemon, LOW_RATE).await;
+    let daemon = start(plan, folder.path(), sink, "idempotent").await;
+    let items = hand_in(plan, &daemon, LOW_RATE).await;
     let mut ours = Vec::new();
     for item in items {
         sink.arm();

@@ -1,10 +1,12 @@
 //! Writing the journal: append, roll to the next segment, clean up behind a failed write.
 //!
-//! Owned by the writer thread. Once `append` returns, the frame is on disk; if it says `Unwritten`, nothing of
-//! it is; if it says `Lost`, nobody knows, and the process must end so that start-up finds out.
+//! Owned by the writer thread. A frame is written, and on disk once its file was synced; nothing is written behind
+//! it before that. If `write` says `Unwritten`, nothing of it is in the file; if anything says `Lost`, nobody knows,
+//! and the process must end so that start-up finds out.
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use thiserror::Error;
 use uuid::Uuid;
@@ -48,7 +50,7 @@ impl Ground {
 
 /// The segment that is written to.
 struct Current {
-    file: DiskFile,
+    file: Arc<DiskFile>,
     number: u64,
     offset: u64,
     bytes: u64,
@@ -60,7 +62,7 @@ pub(super) struct Journal {
     current: Current,
     /// The next file, if it could be made.
     spare: Option<DiskFile>,
-    /// The last entry that is on disk.
+    /// The last entry that was written.
     position: Position,
     next: u64,
     /// `next` leaves a gap behind `position`, which only the header of a new segment can state.
@@ -85,7 +87,7 @@ impl Journal {
         let bytes = file.len()?;
         let key = Key::of(ground.store);
         let current = Current {
-            file,
+            file: Arc::new(file),
             number,
             offset,
             bytes,
@@ -162,7 +164,7 @@ impl Journal {
         self.current.offset > FIRST_FRAME as u64
     }
 
-    /// How much of the current segment is on disk.
+    /// How much of the current segment was written.
     pub(super) fn offset(&self) -> u64 {
         self.current.offset
     }
@@ -197,8 +199,8 @@ impl Journal {
         self.closed.take()
     }
 
-    /// Writes the group as one frame and syncs it. Returns its bytes.
-    pub(super) fn append(&mut self, group: &mut Group, now_ms: i64) -> Result<u64, AppendError> {
+    /// Writes the group as one frame; the one before must have been synced. Returns its bytes.
+    pub(super) fn write(&mut self, group: &mut Group, now_ms: i64) -> Result<u64, AppendError> {
         let frame = group.seal(&self.key);
         let len = frame.len() as u64;
         let full = self.current.offset + len > self.current.bytes;
@@ -210,8 +212,6 @@ impl Journal {
             return Err(self.clean(frame.len(), error));
         }
         self.ground.disk.step(Step::Written);
-        self.ground.disk.sync(file).map_err(AppendError::Lost)?;
-        self.ground.disk.step(Step::Synced);
         self.current.offset += len;
         self.current.bytes = self.current.bytes.max(self.current.offset);
         self.position = Position {
@@ -220,6 +220,11 @@ impl Journal {
         };
         self.next = group.next();
         Ok(len)
+    }
+
+    /// What the last frame was written to.
+    pub(super) fn file(&self) -> Arc<DiskFile> {
+        Arc::clone(&self.current.file)
     }
 
     /// Goes on in the next file. The file before keeps its last frame; the new one counts once it has a frame.
@@ -244,7 +249,7 @@ impl Journal {
         self.closed = Some(self.current.number);
         (self.gap, self.closing) = (false, false);
         self.current = Current {
-            file,
+            file: Arc::new(file),
             number,
             offset: FIRST_FRAME as u64,
             bytes,

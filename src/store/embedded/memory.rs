@@ -35,7 +35,7 @@ impl Table {
     }
 
     pub fn view(&self) -> View<'_> {
-        View::over(None, &self.rows)
+        View::of(&self.rows)
     }
 
     /// The sequence of the last act.

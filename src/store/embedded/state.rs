@@ -255,14 +255,18 @@ impl State {
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Value>, ReadError> {
-        if let Some(change) = self.read_pending().get(key) {
-            return Ok(change.clone().map(Value::new));
-        }
-        let found = self
-            .db
-            .get(key)
-            .map_err(|error| ReadError(error.to_string()))?;
+        let (found, _) = self.look_up(key)?;
         Ok(found.map(Value::new))
+    }
+
+    /// Also whether sled was asked: what waits for it is at hand anyway.
+    pub(super) fn look_up(&self, key: &[u8]) -> Result<(Option<sled::IVec>, bool), ReadError> {
+        if let Some(change) = self.read_pending().get(key) {
+            return Ok((change.clone(), false));
+        }
+        let found = self.db.get(key);
+        let found = found.map_err(|error| ReadError(error.to_string()))?;
+        Ok((found, true))
     }
 
     /// Every key that begins with `prefix`, ours left out, in order.

@@ -1,10 +1,12 @@
-//! What a decision sees: the state, with the changes of the acts before it in the same group on top.
+//! What a decision sees: the state, with what is not in it yet on top: the changes of the group that is being synced, and
+//! those of the acts before it in its own.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use super::domain::Change;
+use super::hot::{Found, Hot};
 use super::layers::{Changed, Layers};
 use super::reader::Order;
 use super::state::{ReadError, State};
@@ -36,6 +38,14 @@ impl Overlay {
         changes.into_iter().map(|(key, value)| (key.into(), value))
     }
 
+    fn under(&self, prefix: &[u8]) -> impl Iterator<Item = Changed> + use<'_> {
+        let end = prefix.to_vec();
+        let changes = self.changes.range(prefix.to_vec()..);
+        changes
+            .take_while(move |(key, _)| key.starts_with(&end))
+            .map(|(key, value)| (key.as_slice().into(), value.clone()))
+    }
+
     pub(super) fn len(&self) -> usize {
         self.changes.len()
     }
@@ -47,11 +57,34 @@ impl Overlay {
     }
 }
 
+/// The state, and what is known of it without asking.
+#[derive(Clone, Copy)]
+pub(super) struct Below<'a> {
+    pub(super) state: &'a State,
+    pub(super) hot: &'a RefCell<Hot>,
+}
+
+impl Below<'_> {
+    fn get(self, key: &[u8]) -> Result<Option<Value>, ReadError> {
+        let known = self.hot.borrow_mut().get(key);
+        if let Some(Found(known)) = known {
+            return Ok(known.map(Value::new));
+        }
+        let (found, settled) = self.state.look_up(key)?;
+        if settled {
+            self.hot.borrow_mut().keep(key, Found(found.clone()));
+        }
+        Ok(found.map(Value::new))
+    }
+}
+
 /// The state as the next act finds it. Reading cannot fail towards the domain: when sled does, the
 /// writer throws the whole group away and ends the process, so what was answered here does not matter.
 pub struct View<'a> {
     /// What the changes lie on; nothing where they are all there is.
-    state: Option<&'a State>,
+    state: Option<Below<'a>>,
+    /// Of the group before, which is written and not yet shown.
+    before: Option<&'a Overlay>,
     overlay: &'a Overlay,
     failed: RefCell<Option<ReadError>>,
 }
@@ -63,13 +96,20 @@ impl fmt::Debug for View<'_> {
 }
 
 impl<'a> View<'a> {
-    pub(super) fn new(state: &'a State, overlay: &'a Overlay) -> Self {
-        Self::over(Some(state), overlay)
+    pub(super) fn new(below: Below<'a>, before: &'a Overlay, overlay: &'a Overlay) -> Self {
+        Self {
+            state: Some(below),
+            before: Some(before),
+            overlay,
+            failed: RefCell::new(None),
+        }
     }
 
-    pub(super) fn over(state: Option<&'a State>, overlay: &'a Overlay) -> Self {
+    /// The changes are all there is.
+    pub(super) fn of(overlay: &'a Overlay) -> Self {
         Self {
-            state,
+            state: None,
+            before: None,
             overlay,
             failed: RefCell::new(None),
         }
@@ -84,10 +124,12 @@ impl<'a> View<'a> {
         if key.first().is_none_or(|first| *first == 0) {
             return None;
         }
-        if let Some(change) = self.overlay.changes.get(key) {
+        let change = self.overlay.changes.get(key);
+        let before = || self.before.and_then(|before| before.changes.get(key));
+        if let Some(change) = change.or_else(before) {
             return change.clone().map(Value::new);
         }
-        let found = self.state.map_or(Ok(None), |state| state.get(key));
+        let found = self.state.map_or(Ok(None), |below| below.get(key));
         found.unwrap_or_else(|error| {
             self.failed.replace(Some(error));
             None
@@ -96,13 +138,10 @@ impl<'a> View<'a> {
 
     /// Every key that begins with `prefix`, in order.
     pub fn scan_prefix(&self, prefix: &[u8]) -> impl Iterator<Item = (Value, Value)> {
-        let end = prefix.to_vec();
-        let changes = self.overlay.changes.range(prefix.to_vec()..);
-        let above = changes
-            .take_while(move |(key, _)| key.starts_with(&end))
-            .map(|(key, value)| (key.as_slice().into(), value.clone()));
-        let below = self.state.map(|state| state.scan(prefix));
-        let pairs = Layers::new(above, below.into_iter().flatten(), Order::Forward);
+        let below = self.state.map(|below| below.state.scan(prefix));
+        let before = self.before.into_iter().flat_map(|one| one.under(prefix));
+        let below = Layers::new(before, below.into_iter().flatten(), Order::Forward);
+        let pairs = Layers::new(self.overlay.under(prefix), below, Order::Forward);
         pairs.map_while(|pair| match pair {
             Ok((key, value)) => Some((Value::new(key), Value::new(value))),
             Err(error) => {

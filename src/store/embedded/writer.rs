@@ -1,16 +1,18 @@
 //! The one thread that changes anything: take, decide, write, sync, show, answer.
 //!
 //! sled gets what is shown as soon as no act comes for a moment, else with that of the groups after it, from a thread
-//! beside this one. And where
-//! many acts came at once, more are about to: the next group is waited for a moment, since each costs a sync and
-//! a dozen wake-ups, whatever is in it.
+//! beside this one. And where many acts came at once, more are about to: a thread of its own syncs the group, and the
+//! next one is gathered for a moment and decided meanwhile, on top of it. It is not written before that sync ended, and
+//! a sync that fails ends the process: a decision never rests on a group that came to nothing.
 //!
 //! The order of these steps is the recovery story. A death before the sync leaves a frame that is whole or not
 //! there; after it, one that the next start applies. Nobody hears of an act before its
-//! frame is synced and every read shows it, refusals included: one may rest on an act before it in the group.
+//! frame is synced and every read shows it, refusals included: one may rest on an act before it in its group or the
+//! group before.
 //!
 //! Classes are decided in order, so what settles never rests on what may be thrown away when the disk is full.
 
+use std::cell::RefCell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -29,6 +31,7 @@ use super::domain::{Change, Class, Domain, Stamp};
 use super::error::{ActError, Unavailable};
 use super::fatal::Fatal;
 use super::frame::{self, Group, Key, MAX_ACTS, Mark, Misfit};
+use super::hot::Hot;
 use super::inbox::{Answer, Inbox, Job, Taken};
 use super::journal::{AppendError, Journal};
 use super::keeper::{Marks, Work};
@@ -37,7 +40,8 @@ use super::own::Note;
 use super::post::{Letter, Post};
 use super::room::{Ballast, Room};
 use super::state::{Head, State};
-use super::view::{Overlay, View};
+use super::syncer::Syncer;
+use super::view::{Below, Overlay, View};
 
 /// Changes, or bytes of them, that may wait for sled while acts come.
 const DEFERRED: usize = 4_096;
@@ -48,7 +52,7 @@ const PAUSE: Duration = Duration::from_millis(3);
 const PATIENCE: u32 = 1_000;
 /// So many acts in one group mean that many are under way.
 const MANY: usize = 8;
-/// A part of what a sync takes; the acts that come meanwhile share the next one.
+/// A part of what a sync takes; the acts that come meanwhile share the next group.
 const GATHER: Duration = Duration::from_micros(300);
 
 /// What the outside may read while the writer runs.
@@ -112,6 +116,11 @@ pub(super) struct Writer<D: Domain> {
     /// The group in the making, and its changes; kept for their memory.
     group: Group,
     overlay: Overlay,
+    hot: RefCell<Hot>,
+    /// The group before, while it is being synced, and its changes.
+    flight: Option<Flight<D>>,
+    flown: Overlay,
+    syncer: Syncer,
     applier: Applier,
     /// The last entry that reads see, and the last one that sled has or is getting.
     shown: Head,
@@ -128,6 +137,12 @@ struct Turn<D: Domain> {
     /// How many of them settle something, and where the group stands behind them.
     settled: usize,
     mark: Mark,
+}
+
+/// A group that is written and not yet synced.
+struct Flight<D: Domain> {
+    letters: Vec<Letter<D>>,
+    head: Head,
 }
 
 /// The process must end; the reason has been given already.
@@ -169,6 +184,10 @@ impl<D: Domain> Writer<D> {
             salts,
             group: Group::new(),
             overlay: Overlay::default(),
+            hot: RefCell::default(),
+            flight: None,
+            flown: Overlay::default(),
+            syncer: Syncer::start(&options.disk)?,
             applier,
             handed: shown.sequence,
             pauses: 0,
@@ -197,11 +216,15 @@ impl<D: Domain> Writer<D> {
     fn turns(&mut self) -> Result<(), End> {
         loop {
             let behind = self.is_behind();
-            let wait = if behind { PAUSE } else { self.quiet };
+            let wait = match &self.flight {
+                Some(_) => Duration::ZERO,
+                None if behind => PAUSE,
+                None => self.quiet,
+            };
             match self.ties.inbox.take(MAX_ACTS, wait) {
                 Taken::Jobs(jobs) => {
-                    let acts = self.turn(jobs)?;
-                    if acts >= MANY {
+                    self.turn(jobs)?;
+                    if self.flight.is_some() {
                         gather();
                     }
                 }
@@ -209,6 +232,7 @@ impl<D: Domain> Writer<D> {
                     self.apply()?;
                     self.own(own)?;
                 }
+                Taken::Quiet if self.flight.is_some() => self.land()?,
                 Taken::Quiet if behind && self.leaves_alone() => {}
                 Taken::Quiet if behind => self.hand_over()?,
                 Taken::Quiet => self.ask_checkpoint(),
@@ -246,8 +270,10 @@ impl<D: Domain> Writer<D> {
         {
             return Ok(Err(Unavailable::Unwritable));
         }
-        self.overlay.add(note.changes);
+        self.flown.clear();
+        self.flown.add(note.changes);
         if let Some(error) = self.append()? {
+            self.flown.clear();
             tracing::warn!(%error, "an act of the store's own could not be written");
             return Ok(Err(if is_full(&error) {
                 Unavailable::DiskFull
@@ -255,26 +281,57 @@ impl<D: Domain> Writer<D> {
                 Unavailable::Unwritable
             }));
         }
-        self.show();
+        self.sync()?;
+        self.show(self.written());
         self.apply()?;
         self.house_keep();
         Ok(Ok(stamp))
     }
 
-    /// How many acts were decided.
-    fn turn(&mut self, jobs: Vec<Job<D>>) -> Result<usize, End> {
+    fn turn(&mut self, jobs: Vec<Job<D>>) -> Result<(), End> {
         let room = self.look()?;
         self.group
             .restart(self.journal.next(), self.journal.position().chain);
         self.overlay.clear();
         let mut turn = self.decide(jobs, room)?;
         self.disk.step(Step::Decided);
+        self.land()?;
         if self.group.count() > 0 {
             self.write(&mut turn)?;
         }
-        if self.group.count() > 0 {
-            self.show();
+        let letters = turn.decided;
+        if self.group.count() == 0 {
+            self.answer(letters);
+            return Ok(());
         }
+        std::mem::swap(&mut self.overlay, &mut self.flown);
+        let many = letters.len() >= MANY;
+        let head = self.written();
+        self.flight = Some(Flight { letters, head });
+        if many {
+            let begun = self.syncer.begin(self.journal.file());
+            return begun.map_err(|error| self.undurable(&error));
+        }
+        self.sync()?;
+        self.arrive()
+    }
+
+    /// The group before, if it is still under way: synced, shown and answered.
+    fn land(&mut self) -> Result<(), End> {
+        if self.flight.is_some() {
+            let synced = self.syncer.finish();
+            synced.map_err(|error| self.undurable(&error))?;
+        }
+        self.arrive()
+    }
+
+    /// What is synced is shown and answered.
+    fn arrive(&mut self) -> Result<(), End> {
+        let Some(Flight { letters, head }) = self.flight.take() else {
+            return Ok(());
+        };
+        self.show(head);
+        self.answer(letters);
         let waiting = self.state.pending();
         if waiting.changes >= DEFERRED || waiting.bytes >= DEFERRED_BYTES {
             let full = waiting.changes >= 2 * DEFERRED || waiting.bytes >= 2 * DEFERRED_BYTES;
@@ -282,11 +339,22 @@ impl<D: Domain> Writer<D> {
                 self.hand_over()?;
             }
         }
-        let acts = turn.decided.len();
-        self.ties.post.deliver(turn.decided);
-        self.disk.step(Step::Answered);
         self.house_keep();
-        Ok(acts)
+        Ok(())
+    }
+
+    fn answer(&self, letters: Vec<Letter<D>>) {
+        self.ties.post.deliver(letters);
+        self.disk.step(Step::Answered);
+    }
+
+    fn sync(&self) -> Result<(), End> {
+        let synced = self.syncer.sync(&self.journal.file());
+        synced.map_err(|error| self.undurable(&error))
+    }
+
+    fn undurable(&self, error: &io::Error) -> End {
+        self.end(&format!("the journal could not be made durable: {error}"))
     }
 
     fn look(&mut self) -> Result<Room, End> {
@@ -336,7 +404,11 @@ impl<D: Domain> Writer<D> {
             sequence: self.group.next(),
             time_ms: (self.clock)(),
         };
-        let view = View::new(&self.state, &self.overlay);
+        let below = Below {
+            state: &self.state,
+            hot: &self.hot,
+        };
+        let view = View::new(below, &self.flown, &self.overlay);
         let decision = self.domain.decide(act, &view, stamp);
         if let Some(error) = view.failure() {
             return Err(self.distrust(&error.to_string()));
@@ -407,15 +479,13 @@ impl<D: Domain> Writer<D> {
 
     /// `Some` if nothing was written.
     fn append(&mut self) -> Result<Option<io::Error>, End> {
-        match self.journal.append(&mut self.group, (self.clock)()) {
+        match self.journal.write(&mut self.group, (self.clock)()) {
             Ok(len) => {
                 self.unflushed += len;
                 Ok(None)
             }
             Err(AppendError::Unwritten(error)) => Ok(Some(error)),
-            Err(AppendError::Lost(error)) => {
-                Err(self.end(&format!("the journal could not be made durable: {error}")))
-            }
+            Err(AppendError::Lost(error)) => Err(self.undurable(&error)),
         }
     }
 
@@ -435,16 +505,21 @@ impl<D: Domain> Writer<D> {
         Ok(())
     }
 
-    /// From here on every read sees the group.
-    fn show(&mut self) {
-        self.state.defer(self.overlay.take());
-        self.shown = Head {
-            store: self.store,
-            sequence: self.group.next() - 1,
-            chain: self.group.chain(),
-        };
-        let sequence = self.shown.sequence;
-        self.ties.gauges.sequence.store(sequence, Ordering::Release);
+    /// The last entry that was written.
+    fn written(&self) -> Head {
+        Head::at(self.store, self.journal.position())
+    }
+
+    /// From here on every read sees what was decided up to there.
+    fn show(&mut self, head: Head) {
+        let hot = self.hot.get_mut();
+        self.flown.iter().for_each(|(key, _)| hot.forget(key));
+        self.state.defer(self.flown.take());
+        self.shown = head;
+        self.ties
+            .gauges
+            .sequence
+            .store(head.sequence, Ordering::Release);
     }
 
     /// sled is still at what it was given: an act that comes meanwhile need not wait for it. Only for so long, or nobody
@@ -468,8 +543,9 @@ impl<D: Domain> Writer<D> {
         Ok(())
     }
 
-    /// sled has all that is shown once this returns.
+    /// sled has all that was decided once this returns.
     fn apply(&mut self) -> Result<(), End> {
+        self.land()?;
         self.hand_over()?;
         self.applier.finish().map_err(|Failed| End)
     }

@@ -1,5 +1,6 @@
 //! What the store claims, over a domain of plain keys and values.
 
+mod ahead;
 mod audit;
 mod backing;
 mod bases;

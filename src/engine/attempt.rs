@@ -9,10 +9,8 @@
 //! Nothing is told to anyone before line 3. A look changes nothing on the platform: a crash in it
 //! costs a look.
 
-use std::sync::Arc;
-
 use lubu_channels::{
-    Call, Failure, Fate, Health, Job, Kind, Next, Reach, Step, Target, Timestamp, Words,
+    Failure, Fate, Health, Job, Kind, Next, Reach, Step, Target, Timestamp, Words,
 };
 
 use tokio_util::sync::CancellationToken;
@@ -452,16 +450,5 @@ impl Bench {
             let again = Fate::Again { not_before: None };
             Err(Failure::new(Kind::Transport, again, words))
         })
-    }
-
-    pub fn call(&self, repeat: bool) -> Call<'_> {
-        let clock: Arc<dyn lubu_channels::Clock> = Arc::clone(&self.shared.time) as _;
-        Call {
-            deadline: self.shared.time.now() + self.call_within,
-            http: self.shared.http.as_ref(),
-            clock,
-            dice: self.shared.dice.roll(),
-            repeat,
-        }
     }
 }

@@ -399,6 +399,7 @@ fn benches(channels: &[ChannelConfig], policies: &[Policy], shared: &Arc<Shared>
                 policy,
                 call_within: config.call_within,
                 shared: Arc::clone(shared),
+                replaced: CancellationToken::new(),
             })
         })
         .collect()

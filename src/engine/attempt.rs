@@ -329,7 +329,7 @@ pub(super) async fn record(
             metrics::counter!("lubu_steps_total", "outcome" => fate_name(failure.fate))
                 .increment(1);
             report.health = behaved(&failure);
-            let pause = blocked(&failure, bench.shared.time.now());
+            let pause = blocked(bench, &failure, bench.shared.time.now());
             report.pause.clone_from(&pause);
             let news = pause.map(LaneNews::Paused);
             settle(bench, report, Event::Failed { failure }, news).await?;
@@ -357,8 +357,21 @@ pub(super) fn behaved(failure: &Failure) -> Behaved {
     }
 }
 
-pub(super) fn blocked(failure: &Failure, now: Timestamp) -> Option<Pause> {
-    (failure.fate == Fate::Blocked(Reach::Account)).then(|| Pause {
+/// A pause of the lane, where the account is blocked. Whatever was asked under former settings says nothing of the present
+/// ones: its credentials may have been changed for that very reason.
+pub(super) fn blocked(bench: &Bench, failure: &Failure, now: Timestamp) -> Option<Pause> {
+    if failure.fate != Fate::Blocked(Reach::Account) {
+        return None;
+    }
+    if bench.replaced.is_cancelled() {
+        let name = &bench.policy.name;
+        tracing::warn!(
+            channel = name,
+            "{name} refused a call of the former settings; the lane goes on by the present ones"
+        );
+        return None;
+    }
+    Some(Pause {
         why: failure.public.clone(),
         by: None,
         at: now,

@@ -58,7 +58,7 @@ pub(super) async fn look(
         }
         Err(failure) => {
             report.health = behaved(&failure);
-            let pause = blocked(&failure, now);
+            let pause = blocked(bench, &failure, now);
             report.pause.clone_from(&pause);
             let news = pause.map(LaneNews::Paused);
             settle(bench, report, Event::LookFailed { failure }, news).await?;

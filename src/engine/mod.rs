@@ -54,6 +54,8 @@ pub struct Bench {
     /// The total time of one call.
     pub call_within: Duration,
     pub shared: Arc<Shared>,
+    /// Other settings are in force, though something may still run under these.
+    pub replaced: CancellationToken,
 }
 
 /// What all lanes share.

@@ -609,6 +609,7 @@ async fn start(
         policy,
         call_within: Duration::from_mins(1),
         shared: Arc::clone(&shared),
+        replaced: CancellationToken::new(),
     });
     let benches = benches.collect();
     let engine = Engine::start(Arc::clone(&shared), benches).await;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lubu_channels::{
     Call, Caps, Channel, Cost, Document, Draft, Effect, Evidence, Failure, Fate, Finding, Goal,
-    Health, Job, Kind, LookCaps, Match, Media, Next, Pages, Quota, Receipt, Seen, Sighting, Step,
-    Target, Timestamp, Truth, UpdateBy, Verdict, WithdrawBy, Words,
+    Health, Job, Kind, LookCaps, Match, Media, Next, Pages, Quota, Reach, Receipt, Seen, Sighting,
+    Step, Target, Timestamp, Truth, UpdateBy, Verdict, WithdrawBy, Words,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +28,8 @@ pub enum Does {
     Waits,
     /// Does not apply it once the gate is open; it may work later.
     WaitsAndRefuses,
+    /// Does not apply it once the gate is open: the account is blocked.
+    WaitsAndIsBlocked,
     /// Applies it once the gate is open; the answer is lost.
     WaitsAndIsUnsure,
     Panics,
@@ -283,6 +285,11 @@ impl Channel for Scripted {
                 let gate = self.world.lock().expect("unpoisoned").gate.clone();
                 gate.cancelled().await;
                 return Err(failure(Fate::Again { not_before: None }));
+            }
+            Does::WaitsAndIsBlocked => {
+                let gate = self.world.lock().expect("unpoisoned").gate.clone();
+                gate.cancelled().await;
+                return Err(failure(Fate::Blocked(Reach::Account)));
             }
             Does::WaitsAndIsUnsure => {
                 let gate = self.world.lock().expect("unpoisoned").gate.clone();

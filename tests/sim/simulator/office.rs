@@ -200,8 +200,30 @@ impl Office {
 
     fn happens_later(&mut self) {
         let Some(later) = &mut self.later else { return };
-        if later.percent(4) {
-            self.goes_down_in_doubt();
+        match later.below(100) {
+            0..4 => self.goes_down_in_doubt(),
+            4..10 => self.reloads(),
+            _ => {}
+        }
+    }
+
+    /// Other limits are in force while the lanes work, by adapters made anew.
+    fn reloads(&mut self) {
+        let Some(later) = &mut self.later else { return };
+        let limit = 2 + u32::try_from(later.below(4)).unwrap_or_default();
+        let concurrency = 1 + usize::try_from(later.below(3)).unwrap_or_default();
+        self.say(&format!(
+            "a reload: {limit} posts a day, {concurrency} at once"
+        ));
+        self.house.reload(|wired| {
+            for one in wired {
+                one.concurrency = concurrency;
+                one.channel = Arc::new(one.channel.limited(limit));
+            }
+        });
+        if self.later.as_mut().is_some_and(|later| later.percent(50)) {
+            self.house.rest();
+            self.buries();
         }
     }
 

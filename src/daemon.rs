@@ -399,6 +399,7 @@ fn benches(channels: &[ChannelConfig], policies: &[Policy], shared: &Arc<Shared>
                 policy,
                 call_within: config.call_within,
                 shared: Arc::clone(shared),
+                replaced: CancellationToken::new(),
             })
         })
         .collect()
@@ -432,8 +433,14 @@ async fn watch_clock(service: Arc<Service>, clock: Arc<Real>, stop: Cancellation
 }
 
 async fn run_schedules(service: Arc<Service>, stop: CancellationToken) {
+    let mut named: Option<CancellationToken> = None;
     loop {
         let term = service.engine.term();
+        // At the start and after each reload.
+        if named.is_none_or(|named| named.is_cancelled()) {
+            service.name_lost_schedules().await;
+        }
+        named = Some(term.clone());
         // A clock in doubt fires nothing: not early, and not twice.
         let next = match service.time.doubt() {
             None => service.run_due().await,

@@ -14,6 +14,7 @@ mod paper;
 mod peer;
 mod rig;
 pub mod sample;
+mod tally;
 mod trouble;
 mod world;
 
@@ -26,6 +27,7 @@ use crate::contract::{Caps, UpdateBy, WithdrawBy};
 
 pub use peer::{Answer, ECHO, Matching, Peer, Trick, reply};
 pub use rig::{Album, Literal, Rig, stretched};
+pub use tally::Tally;
 pub use world::{Broken, Ended, Outcome, World, claim};
 
 /// Makes a fresh rig with an empty platform.

@@ -10,9 +10,10 @@ use chrono::TimeDelta;
 
 use super::peer::{Peer, Trick};
 use super::rig::Rig;
+use super::tally::Tally;
 use crate::contract::{
     Call, Caps, Channel, Clock, Copy, Effect, Evidence, Failure, Fate, Goal, Job, Manual, Match,
-    Next, Progress, Receipt, Sighting, Step, Subject, Target, Timestamp, Truth, Verdict,
+    Next, Progress, Purse, Receipt, Sighting, Step, Subject, Target, Timestamp, Truth, Verdict,
 };
 
 /// A claim that does not hold, and why.
@@ -47,6 +48,8 @@ pub struct World {
     pub clock: Arc<Manual>,
     pub peer: Peer,
     pub job: Job,
+    /// What calls spend beyond their price.
+    pub purse: Arc<Tally>,
     /// Everything the adapter said, as `Debug` shows it.
     said: Mutex<Vec<String>>,
 }
@@ -83,6 +86,7 @@ impl World {
             clock,
             peer,
             job,
+            purse: Arc::default(),
             said: Mutex::default(),
         };
         world.go(Goal::Publish, 1)?;
@@ -172,6 +176,7 @@ impl World {
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             dice: 0.5,
             repeat,
+            purse: Arc::clone(&self.purse) as Arc<dyn Purse>,
         }
     }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{
-    Caps, Clock, Document, Draft, Failure, Finding, Health, Job, Media, Next, Receipt, Sighting,
-    Step, Target, Timestamp, Transport,
+    Caps, Clock, Cost, Document, Draft, Failure, Finding, Health, Job, Media, Next, Receipt,
+    Sighting, Step, Target, Timestamp, Transport,
 };
 
 /// One configured account or site (渠道).
@@ -64,6 +64,16 @@ pub struct Call<'a> {
     pub dice: f64,
     /// An earlier run of this step may have been applied: "duplicate" is then evidence, no refusal.
     pub repeat: bool,
+    /// For calls beyond what the step or the look is declared to cost.
+    pub purse: Arc<dyn Purse>,
+}
+
+/// What a call may spend beyond its price. Some looks need one more call, and only the adapter knows which:
+/// counting it with every look would use up a quota twice as fast as the platform does.
+#[async_trait]
+pub trait Purse: Send + Sync + std::fmt::Debug {
+    /// Whether it is set aside. If not, the call that it is for is not made.
+    async fn spend(&self, cost: Cost) -> bool;
 }
 
 impl Call<'_> {

@@ -21,7 +21,7 @@ mod transport;
 mod words;
 
 pub use caps::{Caps, Limit, LookCaps, Quota, Unit, UpdateBy, Window, WithdrawBy};
-pub use channel::{Call, Channel, Pages};
+pub use channel::{Call, Channel, Pages, Purse};
 pub use clock::{Clock, Manual, System, Timestamp};
 pub use document::{
     Attachment, Category, Correction, Document, Link, MediaRef, Related, Relation, Validity,

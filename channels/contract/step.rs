@@ -80,6 +80,16 @@ pub struct Cost {
     pub units: u32,
 }
 
+impl Cost {
+    /// One unit of the quota of this name.
+    pub fn one(quota: &str) -> Self {
+        Self {
+            quota: quota.to_owned(),
+            units: 1,
+        }
+    }
+}
+
 /// What to do next towards a job's goal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {

@@ -220,6 +220,7 @@ mod tests {
             clock,
             dice,
             repeat: false,
+            purse: std::sync::Arc::new(crate::conformance::Tally::default()),
         };
         let request = Request::new(http::Method::POST, "https://x/");
         let failure = send(&name(), Effect::Public, &call, request)

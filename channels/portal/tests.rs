@@ -3,6 +3,7 @@
 mod known;
 mod platform;
 mod settings;
+mod twins;
 
 use std::sync::Arc;
 

@@ -7,7 +7,7 @@ use super::settings::Mode;
 use super::wire::{Api, is_gone};
 use super::{compare, list};
 use crate::contract::{
-    Evidence, Failure, Fate, Job, Kind, Match, Progress, Receipt, RemovedBy, Seen, Sighting,
+    Cost, Evidence, Failure, Fate, Job, Kind, Match, Progress, Receipt, RemovedBy, Seen, Sighting,
     Subject, Truth, Verdict, Words,
 };
 use crate::kit::{json, text};
@@ -177,14 +177,18 @@ fn still_there(facts: Progress, seen: &[Seen]) -> Progress {
 }
 
 /// Whether WeChat made more than one article of it: both have its cover, which no other post uses. One
-/// more call, for a young article. A list that cannot be read says nothing.
+/// more call, for a young article. A list that cannot be read, or paid for, says nothing.
 async fn twins(api: &Api<'_>, job: &Job) -> Option<Vec<String>> {
     let now = api.call.now();
     let young = job.first_live.is_none_or(|at| now - at < YOUNG);
     if !young || !job.progress.has("draft_at") {
         return None;
     }
-    list::published(api, job, None).await.ok()?.several()
+    let paid = api.call.purse.spend(Cost::one("publish_list")).await;
+    if !paid {
+        return None;
+    }
+    list::newest(api, job).await.ok()?.several()
 }
 
 fn remover(job: &Job, subject: &Subject) -> RemovedBy {

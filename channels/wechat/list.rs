@@ -32,11 +32,21 @@ pub async fn rows(
     more: &Value,
     since: Timestamp,
 ) -> Result<Rows, Failure> {
+    pages(api, path, more, since, PAGES).await
+}
+
+async fn pages(
+    api: &Api<'_>,
+    path: &str,
+    more: &Value,
+    since: Timestamp,
+    most: i64,
+) -> Result<Rows, Failure> {
     let mut all = Rows {
         rows: Vec::new(),
         covering: false,
     };
-    for page in 0..PAGES {
+    for page in 0..most {
         let mut body = more.clone();
         body["offset"] = json!(page * ROWS);
         body["count"] = json!(ROWS);
@@ -114,14 +124,29 @@ pub async fn published(
     job: &Job,
     since: Option<Timestamp>,
 ) -> Result<Published, Failure> {
+    listed(api, job, since, PAGES).await
+}
+
+/// The same of the newest rows alone, by one call.
+pub async fn newest(api: &Api<'_>, job: &Job) -> Result<Published, Failure> {
+    listed(api, job, None, 1).await
+}
+
+async fn listed(
+    api: &Api<'_>,
+    job: &Job,
+    since: Option<Timestamp>,
+    most: i64,
+) -> Result<Published, Failure> {
     let drafted = job.progress.get("draft_at").and_then(|at| at.parse().ok());
     let since = since.or(drafted.and_then(DateTime::from_timestamp_millis));
     let since = since.unwrap_or_else(|| api.call.now() - TimeDelta::days(1));
-    let listed = rows(
+    let listed = pages(
         api,
         "/cgi-bin/freepublish/batchget",
         &json!({ "no_content": 1 }),
         since,
+        most,
     )
     .await?;
     let mut ids: Vec<String> = listed

@@ -78,14 +78,8 @@ fn caps(settings: &Settings) -> Caps {
             unknown_plan: settings.unknown_plan.clone(),
             review_plan: settings.review_plan.clone(),
             costs: match settings.mode {
-                Mode::Publish => vec![Cost {
-                    quota: "publish_get".to_owned(),
-                    units: 1,
-                }],
-                Mode::Draft => vec![Cost {
-                    quota: "publish_list".to_owned(),
-                    units: 1,
-                }],
+                Mode::Publish => vec![Cost::one("publish_get")],
+                Mode::Draft => vec![Cost::one("publish_list")],
                 Mode::Mass => Vec::new(),
             },
         },

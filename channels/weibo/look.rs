@@ -12,8 +12,8 @@ use super::settings::Mode;
 use super::wire::Api;
 use super::{LAG, ROWS, act, lost, post};
 use crate::contract::{
-    Evidence, Failure, Fate, Job, Kind, Match, Progress, RemovedBy, Seen, Sighting, Step, Target,
-    Timestamp, Truth, Verdict, Words,
+    Cost, Evidence, Failure, Fate, Job, Kind, Match, Progress, RemovedBy, Seen, Sighting, Step,
+    Target, Timestamp, Truth, Verdict, Words,
 };
 use crate::kit::{html, json, text};
 use crate::planted::{Bug, bug};
@@ -360,10 +360,10 @@ async fn show(api: &Api<'_>, job: &Job, id: &str) -> Result<Sighting, Failure> {
 }
 
 /// Whether the platform made more than one post of it. Only the list can tell, and only while it still
-/// reaches back so far: one more call, for a young post. A list that cannot be read says nothing.
+/// reaches back so far: one more call, for a young post. A list that cannot be read, or paid for, says nothing.
 async fn twins(api: &Api<'_>, job: &Job) -> Option<Vec<String>> {
     let at = shared_at(job)?;
-    if api.call.now() - at > YOUNG {
+    if api.call.now() - at > YOUNG || !api.call.purse.spend(Cost::one("calls")).await {
         return None;
     }
     let span = Span {

@@ -72,10 +72,7 @@ fn caps(settings: &Settings) -> Caps {
             settle: settings.settle,
             unknown_plan: settings.unknown_plan.clone(),
             review_plan: settings.review_plan.clone(),
-            costs: vec![Cost {
-                quota: "calls".to_owned(),
-                units: 1,
-            }],
+            costs: vec![Cost::one("calls")],
         },
         reviews: true,
         repeat_when_absent: settings.repeat_when_absent,

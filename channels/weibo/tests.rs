@@ -2,6 +2,7 @@
 
 mod platform;
 mod stories;
+mod twins;
 
 use std::sync::Arc;
 

@@ -9,10 +9,8 @@
 //! Nothing is told to anyone before line 3. A look changes nothing on the platform: a crash in it
 //! costs a look.
 
-use std::sync::Arc;
-
 use lubu_channels::{
-    Call, Failure, Fate, Health, Job, Kind, Next, Reach, Step, Target, Timestamp, Words,
+    Failure, Fate, Health, Job, Kind, Next, Reach, Step, Target, Timestamp, Words,
 };
 
 use tokio_util::sync::CancellationToken;
@@ -331,7 +329,7 @@ pub(super) async fn record(
             metrics::counter!("lubu_steps_total", "outcome" => fate_name(failure.fate))
                 .increment(1);
             report.health = behaved(&failure);
-            let pause = blocked(&failure, bench.shared.time.now());
+            let pause = blocked(bench, &failure, bench.shared.time.now());
             report.pause.clone_from(&pause);
             let news = pause.map(LaneNews::Paused);
             settle(bench, report, Event::Failed { failure }, news).await?;
@@ -359,8 +357,21 @@ pub(super) fn behaved(failure: &Failure) -> Behaved {
     }
 }
 
-pub(super) fn blocked(failure: &Failure, now: Timestamp) -> Option<Pause> {
-    (failure.fate == Fate::Blocked(Reach::Account)).then(|| Pause {
+/// A pause of the lane, where the account is blocked. Whatever was asked under former settings says nothing of the present
+/// ones: its credentials may have been changed for that very reason.
+pub(super) fn blocked(bench: &Bench, failure: &Failure, now: Timestamp) -> Option<Pause> {
+    if failure.fate != Fate::Blocked(Reach::Account) {
+        return None;
+    }
+    if bench.replaced.is_cancelled() {
+        let name = &bench.policy.name;
+        tracing::warn!(
+            channel = name,
+            "{name} refused a call of the former settings; the lane goes on by the present ones"
+        );
+        return None;
+    }
+    Some(Pause {
         why: failure.public.clone(),
         by: None,
         at: now,
@@ -452,16 +463,5 @@ impl Bench {
             let again = Fate::Again { not_before: None };
             Err(Failure::new(Kind::Transport, again, words))
         })
-    }
-
-    pub fn call(&self, repeat: bool) -> Call<'_> {
-        let clock: Arc<dyn lubu_channels::Clock> = Arc::clone(&self.shared.time) as _;
-        Call {
-            deadline: self.shared.time.now() + self.call_within,
-            http: self.shared.http.as_ref(),
-            clock,
-            dice: self.shared.dice.roll(),
-            repeat,
-        }
     }
 }

@@ -185,11 +185,11 @@ impl Lane {
         }
     }
 
-    /// Starts what may start, unless other settings wait for what still runs under these: an adapter may
-    /// keep something in memory, so that two of one account are never at work together.
+    /// Starts what may start. While other settings wait for what still runs under these only withdrawals do, under
+    /// these as well: an adapter may keep something in memory, so that two of one account are never at work together.
     async fn go_on(&mut self) -> Option<Timestamp> {
         if self.coming.is_some() && !self.tasks.is_empty() {
-            return None;
+            return self.start_withdrawals();
         }
         if let Some(bench) = self.coming.take() {
             self.take_over(bench);
@@ -267,14 +267,40 @@ impl Lane {
     async fn start_due(&mut self) -> Option<Timestamp> {
         let now = self.bench.shared.time.now();
         let open = self.is_open(now).await;
-        let mut wake: Option<Timestamp> = None;
-        let mut skipped = Vec::new();
         let may = match (open, self.halted) {
             (false, _) => Door::Withdrawal,
             // Looks go on: they tell what happened before.
             (true, true) => Door::Look,
             (true, false) => Door::Send,
         };
+        let (wake, skipped) = self.fill(may, now);
+        let due = self.queue.first(may).is_some_and(|(at, _)| at <= now);
+        let turn = self.start_burst(open && !self.halted, due);
+        self.start_verify(open, due, now);
+        let next = self.next(may, now, skipped);
+        [wake, turn, next, self.reopens(now)]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn start_withdrawals(&mut self) -> Option<Timestamp> {
+        let now = self.bench.shared.time.now();
+        let (wake, skipped) = self.fill(Door::Withdrawal, now);
+        let next = self.next(Door::Withdrawal, now, skipped);
+        [wake, next].into_iter().flatten().min()
+    }
+
+    fn next(&mut self, may: Door, now: Timestamp, skipped: Vec<DeliveryId>) -> Option<Timestamp> {
+        let next = self.queue.first(may).map(|(at, _)| at);
+        self.queue.put_back(skipped);
+        next.filter(|at| *at > now)
+    }
+
+    /// Gives the free places away. When to ask again for what was passed over, and what that is.
+    fn fill(&mut self, may: Door, now: Timestamp) -> (Option<Timestamp>, Vec<DeliveryId>) {
+        let mut wake: Option<Timestamp> = None;
+        let mut skipped = Vec::new();
         // What is being withdrawn goes first, and does not wait behind what waits for the pace.
         let mut passes = may;
         while self.running.len() < self.bench.policy.concurrency && self.bursting.is_none() {
@@ -305,16 +331,7 @@ impl Lane {
             }
             self.start(id, at_work);
         }
-        let due = self.queue.first(may).is_some_and(|(at, _)| at <= now);
-        let turn = self.start_burst(open && !self.halted, due);
-        self.start_verify(open, due, now);
-        let next = self.queue.first(may).map(|(at, _)| at);
-        let next = next.filter(|at| *at > now);
-        self.queue.put_back(skipped);
-        [wake, turn, next, self.reopens(now)]
-            .into_iter()
-            .flatten()
-            .min()
+        (wake, skipped)
     }
 
     fn start(&mut self, id: DeliveryId, at_work: AtWork) {
@@ -323,7 +340,13 @@ impl Lane {
         };
         self.run_on(id, waits.version);
         let public = self.public_steps(id);
-        let (bench, over) = (Arc::clone(&self.bench), self.over.clone());
+        let bench = Arc::clone(&self.bench);
+        // What starts though these settings are over is taken down under them, to its end.
+        let over = if self.coming.is_some() {
+            bench.shared.stop.child_token()
+        } else {
+            self.over.clone()
+        };
         let task = self.tasks.spawn(async move {
             let delivery = match waits.delivery {
                 Some(delivery) => Some(delivery),

@@ -8,11 +8,11 @@ use lubu_channels::{Failure, Fate, Job, Kind, Sighting, Target, Timestamp, Truth
 use super::Bench;
 use super::attempt::{Behaved, Moved, Report, Stumble, behaved, blocked, settle};
 use super::compose::compose;
+use super::till::spend;
 use super::verify::tell;
 use crate::model::delivery::Event;
 use crate::model::finding::{self, News};
 use crate::store::act::{LaneNews, Share};
-use crate::store::{Act, Refusal, StoreError};
 
 pub(super) async fn look(
     bench: &Bench,
@@ -37,7 +37,7 @@ pub(super) async fn look(
         return Ok(Moved::Stop);
     }
     let doubted = bench.shared.time.doubt().is_some();
-    match look_in_time(bench, &job, target, now).await {
+    match look_in_time(bench, &job, target, now, Share::Whole).await {
         // Where it began may be after the post.
         Ok(sighting)
             if found_nothing(target, &sighting)
@@ -58,7 +58,7 @@ pub(super) async fn look(
         }
         Err(failure) => {
             report.health = behaved(&failure);
-            let pause = blocked(&failure, now);
+            let pause = blocked(bench, &failure, now);
             report.pause.clone_from(&pause);
             let news = pause.map(LaneNews::Paused);
             settle(bench, report, Event::LookFailed { failure }, news).await?;
@@ -79,13 +79,15 @@ fn found_nothing(target: Target<'_>, sighting: &Sighting) -> bool {
     }
 }
 
+/// `share` is the part of a quota that it may use up.
 pub(super) async fn look_in_time(
     bench: &Bench,
     job: &Job,
     target: Target<'_>,
     began: Timestamp,
+    share: Share,
 ) -> Result<Sighting, Failure> {
-    let call = bench.call(false);
+    let call = bench.call_within_share(false, share);
     let grace = bench.call_within + std::time::Duration::from_secs(5);
     let looked = tokio::time::timeout(grace, bench.channel.look(job, target, &call)).await;
     // Whoever was stopped here for long has seen how it was then, and would say that it is so now.
@@ -97,33 +99,4 @@ pub(super) async fn look_in_time(
         let again = Fate::Again { not_before: None };
         Err(Failure::new(Kind::Transport, again, words))
     })
-}
-
-/// Until when looking must wait, if its quota is used up.
-pub(super) async fn spend(
-    bench: &Bench,
-    share: Share,
-    looks: u32,
-) -> Result<Option<Timestamp>, StoreError> {
-    if bench.policy.look_costs.is_empty() {
-        return Ok(None);
-    }
-    let mut costs = bench.policy.look_costs.clone();
-    for cost in &mut costs {
-        cost.units = cost.units.saturating_mul(looks);
-    }
-    match bench
-        .shared
-        .store
-        .act(Act::Spend {
-            channel: bench.policy.number,
-            costs,
-            share,
-        })
-        .await
-    {
-        Ok(_) => Ok(None),
-        Err(StoreError::Refused(Refusal::QuotaUsed { until, .. })) => Ok(Some(until)),
-        Err(error) => Err(error),
-    }
 }

@@ -18,6 +18,7 @@ mod recover;
 mod reload;
 pub mod render;
 pub mod suspects;
+mod till;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ use crate::ids::ChannelNo;
 use crate::model::channel::ChannelRecord;
 use crate::model::delivery::Delivery;
 use crate::model::policy::Policy;
+use crate::store::act::Share;
 use crate::store::{Act, Actor, Store, Stored};
 
 pub use drafts::{Drafts, Packed, Shelf};
@@ -52,6 +54,8 @@ pub struct Bench {
     /// The total time of one call.
     pub call_within: Duration,
     pub shared: Arc<Shared>,
+    /// Other settings are in force, though something may still run under these.
+    pub replaced: CancellationToken,
 }
 
 /// What all lanes share.
@@ -139,11 +143,15 @@ impl Hub {
     }
 
     /// Asks the delivery's lane for a look; none when there is no lane, or it ends before that.
-    async fn ask(&self, delivery: &Delivery) -> Option<Looked> {
+    async fn ask(&self, delivery: &Delivery, share: Share) -> Option<Looked> {
         let (answer, looked) = oneshot::channel();
         let delivery = Box::new(delivery.clone());
         let number = delivery.id.channel;
-        let ask = Message::Verify(Ask { delivery, answer });
+        let ask = Message::Verify(Ask {
+            delivery,
+            share,
+            answer,
+        });
         let lane = {
             let lanes = self.lanes();
             lanes.by_number.get(&number).cloned()

@@ -343,7 +343,7 @@ impl<'a> Walk<'a> {
         if self.is_over() || !self.pay().await? {
             return Ok(());
         }
-        let checked = check(self.bench, self.engine.hub(), id).await?;
+        let checked = check(self.bench, self.engine.hub(), id, self.share).await?;
         self.count(id, checked);
         if let Some(told) = self.told {
             told(&self.patrol.counts);

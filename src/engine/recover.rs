@@ -84,7 +84,7 @@ async fn one(
         None => delivery,
     };
     // First, since it outlasts being set aside.
-    let after = if restored && after.goes_on() {
+    let after = if restored && after.would_go_on() {
         record(shared, &after, Event::Restored).await?
     } else {
         after

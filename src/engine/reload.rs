@@ -1,7 +1,8 @@
 //! Other settings while the lanes work.
 //!
 //! A channel is its number: what stays configured keeps its lane, which goes on by the new settings once
-//! nothing runs under the old ones. What leaves begins nothing more, and its lane ends with its running
+//! nothing runs under the old ones; until then only withdrawals begin, under the old ones, since they wait for nobody.
+//! An answer that comes by then to a call under the old ones pauses no lane: it is about other credentials. What leaves begins nothing more, and its lane ends with its running
 //! steps. What comes, or comes back, has its lane opened after that, as at a start: no two lanes ever
 //! work for one channel. The rules that intents are decided by are replaced before this is called.
 
@@ -30,6 +31,9 @@ impl Engine {
             let mut benches = self.benches.write().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *benches, after.clone())
         };
+        for bench in before.values() {
+            bench.replaced.cancel();
+        }
         for number in before.keys().filter(|number| !after.contains_key(number)) {
             self.hub.remove(*number);
         }

@@ -9,8 +9,9 @@ use lubu_channels::{Failure, Fate, Kind as FailureKind, Target, Timestamp, Words
 use tokio::sync::oneshot;
 
 use super::compose::compose;
-use super::look::{look_in_time, spend};
+use super::look::look_in_time;
 use super::suspects::{self, Work};
+use super::till::spend;
 use super::{Bench, Hub};
 use crate::ids::DeliveryId;
 use crate::model::delivery::Delivery;
@@ -22,6 +23,8 @@ use crate::store::{Act, Answer, Refusal, StoreError, Stored};
 #[derive(Debug)]
 pub struct Ask {
     pub delivery: Box<Delivery>,
+    /// Of the quota, for what the look needs beyond what was paid for.
+    pub share: Share,
     pub answer: oneshot::Sender<Looked>,
 }
 
@@ -77,10 +80,12 @@ pub(super) async fn answer(bench: &Bench, ask: Ask) {
         let Ok(job) = compose(bench, &ask.delivery, &sent).await else {
             return Looked::NoDraft;
         };
-        Looked::At(match look_in_time(bench, &job, Target::Copies, now).await {
-            Ok(sighting) => Look::Saw(Box::new(sighting)),
-            Err(failure) => Look::Failed(Box::new(failure)),
-        })
+        Looked::At(
+            match look_in_time(bench, &job, Target::Copies, now, ask.share).await {
+                Ok(sighting) => Look::Saw(Box::new(sighting)),
+                Err(failure) => Look::Failed(Box::new(failure)),
+            },
+        )
     };
     tokio::select! {
         biased;
@@ -107,7 +112,12 @@ pub(super) async fn pay(bench: &Bench, share: Share, looks: u32) -> Stored<Optio
 }
 
 /// Looks at one delivery, and records what is new about it.
-pub(super) async fn check(bench: &Bench, hub: &Hub, id: DeliveryId) -> Stored<Checked> {
+pub(super) async fn check(
+    bench: &Bench,
+    hub: &Hub,
+    id: DeliveryId,
+    share: Share,
+) -> Stored<Checked> {
     let store = &bench.shared.store;
     let watch = store.watch(id).await?;
     let Some(delivery) = store.delivery(id).await? else {
@@ -116,7 +126,7 @@ pub(super) async fn check(bench: &Bench, hub: &Hub, id: DeliveryId) -> Stored<Ch
     if !finding::is_watched(&delivery, watch.as_ref()) {
         return Ok(plain(What::Moved));
     }
-    let looked = hub.ask(&delivery).await;
+    let looked = hub.ask(&delivery, share).await;
     let look = match looked {
         Some(Looked::At(look)) => look,
         Some(Looked::Closed) => return Ok(plain(What::Shut(closed()))),

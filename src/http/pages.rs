@@ -316,6 +316,10 @@ fn urgent(delivery: &DeliveryView) -> Option<Urgent> {
         PublicState::Held if reason.contains("--on-correction") => vec![format!(
             "lubu approve {item} --by 签发人 --opinion 意见 --on-correction {channel}=leave"
         )],
+        PublicState::Held if reason.contains("lubu revise") => vec![
+            format!("lubu revise {item} 稿件"),
+            format!("lubu approve {item} --by 签发人 --opinion 意见"),
+        ],
         _ => vec![
             format!("lubu confirm {id} --published 网址"),
             format!("lubu confirm {id} --absent"),

@@ -1,7 +1,7 @@
 //! Scheduled disclosure (定期公开): releasing approved items, and making items that still need
 //! their approval.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use super::submit::Submit;
 use super::view::{RunView, ScheduleView, time};
 use super::{Done, Service, Trouble};
 use crate::config::{Build, Doing, ScheduleConfig};
+use crate::ids::ItemId;
 use crate::intake::{Handed, Submission};
 use crate::model::calendar::{self, Missed};
 use crate::store::act::Actor;
@@ -66,7 +67,46 @@ impl Service {
                 waiting: self.store.waiting_for(&schedule.name).await?.len(),
             });
         }
+        for (name, waiting) in self.lost_schedules().await? {
+            if views.iter().all(|view| view.name != name) {
+                views.push(gone(name, waiting));
+            }
+        }
         Ok(views)
+    }
+
+    /// Schedules that items wait for and that let nothing go, as the configuration stands now.
+    async fn lost_schedules(&self) -> Done<BTreeMap<String, usize>> {
+        let setup = self.setup();
+        let mut items: BTreeMap<String, BTreeSet<ItemId>> = BTreeMap::new();
+        for delivery in self.store.unsettled().await? {
+            if let Some(name) = setup.lost_schedule(&delivery) {
+                let waiting = items.entry(name.to_owned()).or_default();
+                waiting.insert(delivery.id.item);
+            }
+        }
+        let counted = items.into_iter();
+        Ok(counted
+            .map(|(name, waiting)| (name, waiting.len()))
+            .collect())
+    }
+
+    /// Says of each, at the start and after a reload: nothing else will ever turn to what waits for it.
+    pub async fn name_lost_schedules(&self) {
+        match self.lost_schedules().await {
+            Ok(lost) => {
+                for (name, waiting) in lost {
+                    tracing::error!(
+                        schedule = name,
+                        waiting,
+                        "{waiting} approved items wait for the schedule {name}, which is no longer configured: configure it again, or approve a revision without `schedule`"
+                    );
+                }
+            }
+            Err(trouble) => {
+                tracing::error!("schedules: {}", trouble.problem().detail_en);
+            }
+        }
     }
 
     /// Runs every schedule that is due. Says when the next one is.
@@ -228,6 +268,18 @@ impl Service {
             format!("已生成 {words} 的稿件 {id}，等待签发"),
             format!("made item {id} for {period}; it waits for approval"),
         ))
+    }
+}
+
+fn gone(name: String, waiting: usize) -> ScheduleView {
+    ScheduleView {
+        name,
+        cron: String::new(),
+        timezone: String::new(),
+        does: "gone".to_owned(),
+        next: Vec::new(),
+        last: None,
+        waiting,
     }
 }
 

@@ -5,9 +5,10 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::config::Config;
+use crate::config::{Config, Doing};
 use crate::ids::ChannelNo;
 use crate::model::channel::ChannelRecord;
+use crate::model::delivery::{Delivery, Hold, State};
 
 #[derive(Debug)]
 pub struct Setup {
@@ -43,6 +44,20 @@ impl Setup {
     /// The same where one that is no longer configured will do.
     pub fn known(&self, name: &str) -> Option<ChannelNo> {
         self.number(name).or_else(|| number(&self.former, name))
+    }
+
+    /// The schedule that it waits for, where none that is configured by that name lets anything go.
+    pub fn lost_schedule<'a>(&self, delivery: &'a Delivery) -> Option<&'a str> {
+        let State::Held {
+            why: Hold::Schedule(name),
+            ..
+        } = &delivery.state
+        else {
+            return None;
+        };
+        let mut all = self.config.schedules.iter();
+        let releases = all.any(|one| one.name == *name && matches!(one.doing, Doing::Release));
+        (!releases).then_some(name)
     }
 
     pub fn is_configured(&self, number: ChannelNo) -> bool {

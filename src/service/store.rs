@@ -93,7 +93,7 @@ impl Service {
             .restored()
             .await?
             .iter()
-            .filter(|one| one.look_since_restored().is_none())
+            .filter(|one| one.look_since_restored().is_none() && one.next_at().is_some())
             .count();
         if !self.store.standing().adopted && unlooked > 0 && !unseen {
             return Err(Trouble::Wrong(Words::new(

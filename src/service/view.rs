@@ -195,7 +195,7 @@ pub struct ScheduleView {
     pub name: String,
     pub cron: String,
     pub timezone: String,
-    /// `release` or `build`.
+    /// `release` or `build`, or `gone`: it is no longer configured, and items wait for it.
     pub does: String,
     pub next: Vec<String>,
     pub last: Option<RunView>,
@@ -238,15 +238,17 @@ impl Names {
     pub fn delivery(&self, delivery: &Delivery, title: &str) -> DeliveryView {
         let plain = self.plain(delivery, title);
         // Nobody turns to it while its channel is not configured, whatever it waits for.
-        if self.setup.is_configured(delivery.id.channel) || plain.state.at_rest() {
-            return plain;
-        }
-        let Words { zh, en } = removed(plain.state);
+        let left = !self.setup.is_configured(delivery.id.channel) && !plain.state.at_rest();
+        let words = match self.setup.lost_schedule(delivery) {
+            _ if left => removed(plain.state),
+            Some(schedule) => never_released(schedule),
+            None => return plain,
+        };
         DeliveryView {
             state: PublicState::Held,
             next_at: None,
-            reason: Some(zh),
-            reason_en: Some(en),
+            reason: Some(words.zh),
+            reason_en: Some(words.en),
             needs_person: true,
             ..plain
         }
@@ -341,6 +343,17 @@ fn removed(state: PublicState) -> Words {
         format!(
             "its channel is no longer configured, and it stays as it is ({}); it goes on once the channel is configured again, or say with `lubu confirm` what is on the platform",
             state.code()
+        ),
+    )
+}
+
+fn never_released(schedule: &str) -> Words {
+    Words::new(
+        format!(
+            "已签发，但所等的定期计划“{schedule}”已不在配置里，不会自己发出。把计划加回配置，或用 lubu revise 交一版不写 schedule 的稿件并重新签发"
+        ),
+        format!(
+            "approved, but the schedule `{schedule}` that it waits for is no longer configured and will not release it: configure it again, or hand in a revision without `schedule` (`lubu revise`) and approve that"
         ),
     )
 }

@@ -523,6 +523,22 @@ impl Channel for Played {
 }
 
 impl Played {
+    /// The same account by other settings.
+    pub fn limited(&self, a_day: u32) -> Self {
+        let mut caps = self.caps.clone();
+        for quota in &mut caps.quotas {
+            quota.limit = a_day;
+        }
+        Self {
+            name: self.name,
+            shape: self.shape,
+            caps,
+            platform: Arc::clone(&self.platform),
+            director: Arc::clone(&self.director),
+            watch: Arc::clone(&self.watch),
+        }
+    }
+
     fn cost(&self, step: Step) -> Step {
         if self.caps.quotas.is_empty() {
             step

@@ -90,6 +90,7 @@ struct Life {
     store: Arc<dyn Store>,
     memory: Option<Arc<Memory>>,
     engine: Engine,
+    rules: Rules,
     numbers: BTreeMap<&'static str, ChannelNo>,
 }
 
@@ -143,6 +144,18 @@ impl House {
         drop(runtime);
         drop(engine);
         drop(store);
+    }
+
+    /// Other settings are in force, as a reload does it; so they are for every process after this one.
+    pub fn reload(&mut self, change: impl FnOnce(&mut [Wired])) {
+        change(&mut self.wired);
+        let life = self.life();
+        let policies = policies(&self.wired, &life.numbers);
+        let benches = benches(&self.wired, policies.clone(), &life.engine.shared);
+        // Lanes come to know of it on the runtime that they run on.
+        let _on = life.runtime.enter();
+        life.rules.replace(policies);
+        life.engine.reload(benches);
     }
 
     fn life(&self) -> &Life {
@@ -542,6 +555,7 @@ fn open(house: &House, runtime: Runtime) -> Life {
         store,
         memory,
         engine,
+        rules,
         numbers,
     }
 }
@@ -577,22 +591,7 @@ async fn start(
             numbers.insert(name, number);
         }
     }
-    let policies: Vec<Policy> = house
-        .wired
-        .iter()
-        .map(|one| {
-            let name = one.channel.name;
-            let tuning = Tuning {
-                backoff: Backoff::default(),
-                on_correction: one.on_correction,
-                after: one.after.iter().map(|name| numbers[name]).collect(),
-                concurrency: one.concurrency,
-                rate: None,
-                quiet: one.quiet.clone(),
-            };
-            Policy::new(numbers[name], name, "played", one.channel.caps(), tuning)
-        })
-        .collect();
+    let policies = policies(&house.wired, &numbers);
     rules.replace(policies.clone());
     let time: Arc<dyn Time> = Arc::clone(&house.time) as _;
     let shared = Arc::new(Shared {
@@ -604,13 +603,34 @@ async fn start(
         stop: CancellationToken::new(),
         suspects: lubu::engine::suspects::Suspects::default(),
     });
-    let benches = house.wired.iter().zip(policies).map(|(one, policy)| Bench {
+    let benches = benches(&house.wired, policies, &shared);
+    let engine = Engine::start(Arc::clone(&shared), benches).await;
+    (numbers, engine.expect("starts"))
+}
+
+fn policies(wired: &[Wired], numbers: &BTreeMap<&'static str, ChannelNo>) -> Vec<Policy> {
+    let policy = |one: &Wired| {
+        let name = one.channel.name;
+        let tuning = Tuning {
+            backoff: Backoff::default(),
+            on_correction: one.on_correction,
+            after: one.after.iter().map(|name| numbers[name]).collect(),
+            concurrency: one.concurrency,
+            rate: None,
+            quiet: one.quiet.clone(),
+        };
+        Policy::new(numbers[name], name, "played", one.channel.caps(), tuning)
+    };
+    wired.iter().map(policy).collect()
+}
+
+fn benches(wired: &[Wired], policies: Vec<Policy>, shared: &Arc<Shared>) -> Vec<Bench> {
+    let benches = wired.iter().zip(policies).map(|(one, policy)| Bench {
         channel: Arc::clone(&one.channel) as _,
         policy,
         call_within: Duration::from_mins(1),
-        shared: Arc::clone(&shared),
+        shared: Arc::clone(shared),
+        replaced: CancellationToken::new(),
     });
-    let benches = benches.collect();
-    let engine = Engine::start(Arc::clone(&shared), benches).await;
-    (numbers, engine.expect("starts"))
+    benches.collect()
 }

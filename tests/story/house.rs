@@ -697,6 +697,7 @@ fn benches(wired: &[Wired], policies: &[Policy], shared: &Arc<Shared>) -> Vec<Be
         policy: policy.clone(),
         call_within: Duration::from_mins(1),
         shared: Arc::clone(shared),
+        replaced: CancellationToken::new(),
     });
     benches.collect()
 }

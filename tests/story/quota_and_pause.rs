@@ -1,7 +1,7 @@
 //! Quotas, pauses and blocks hold posts back without losing or counting against them.
 
 use lubu::model::delivery::PublicState;
-use lubu_channels::{Clock as _, Effect, Fate, Reach};
+use lubu_channels::{Clock as _, Cost, Effect, Fate, Reach, Verdict};
 
 use crate::house::{House, Wired};
 use crate::scripted::{Does, Scripted};
@@ -33,6 +33,37 @@ async fn a_used_up_quota_holds_the_next_post_until_midnight_in_beijing() {
     assert_eq!(world.lock().expect("unpoisoned").calls.len(), 1);
     house.step_to_next(second, "weibo").await;
     house.until(second, "weibo", PublicState::Published).await;
+}
+
+/// One unit for the post, one for the look, and one for what the look asked for beside it.
+#[tokio::test]
+async fn what_a_look_needs_beyond_its_price_is_counted_and_refused_when_the_quota_is_used_up() {
+    for (limit, granted) in [(3, true), (2, false)] {
+        let (channel, world) = Scripted::new(Effect::Idempotent, |caps| {
+            Scripted::quota(caps, limit);
+            caps.look.costs = vec![Cost::one("send")];
+        });
+        {
+            let mut world = world.lock().expect("unpoisoned");
+            world.beside = Some(Vec::new());
+            world.said = Some(Verdict::Reviewing);
+        }
+        let mut house = House::new(vec![Wired::new("weibo", channel)]).await;
+        let (first, revision) = house.submit("一").await;
+        house.approve(&revision).await.expect("signed");
+        house.until(first, "weibo", PublicState::InReview).await;
+        world.lock().expect("unpoisoned").said = None;
+        house.step_to_next(first, "weibo").await;
+        house.until(first, "weibo", PublicState::Published).await;
+        let (second, revision) = house.submit("二").await;
+        house.approve(&revision).await.expect("signed");
+        let midnight = "2026-11-23T16:00:00Z".parse().expect("a time");
+        let waits = || async { house.delivery(second, "weibo").await.next_at() == Some(midnight) };
+        house.once("the quota is used up", waits).await;
+        let world = world.lock().expect("unpoisoned");
+        assert_eq!(world.beside, Some(vec![granted]));
+        assert_eq!(world.calls.len(), 1);
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lubu::model::delivery::PublicState;
 use lubu::model::limit::Rate;
-use lubu_channels::{Clock as _, Effect};
+use lubu_channels::{Clock as _, Effect, Fate, Reach};
 
 use crate::house::{House, Wired};
 use crate::scripted::{Does, Scripted};
@@ -271,4 +271,58 @@ async fn what_waits_is_asked_about_though_another_reload_follows_at_once() {
         house.until(item, "wechat", PublicState::Published).await;
     }
     assert_eq!(calls(&wechat), ["send", "send"]);
+}
+
+#[tokio::test]
+async fn a_withdrawal_waits_for_nothing_while_other_settings_wait_for_a_running_step() {
+    let (old, _) = Scripted::new(Effect::Idempotent, |_| {});
+    let mut house = House::new(vec![wired("site", &old)]).await;
+    let (out, revision) = house.submit("已发布").await;
+    house.approve(&revision).await.expect("signed");
+    house.until(out, "site", PublicState::Published).await;
+    held_up(&old);
+    let (running, revision) = house.submit("正在发").await;
+    house.approve(&revision).await.expect("signed");
+    begins(&house, &old, 2).await;
+    let new = old.otherwise(|caps| caps.look.review_plan = vec![Duration::from_secs(7)]);
+    house.reload(vec![wired("site", &new)]).await;
+    let (waiting, revision) = house.submit("重新加载后签发").await;
+    house.approve(&revision).await.expect("signed");
+    house.withdraw(out).await;
+    house.until(out, "site", PublicState::Withdrawn).await;
+    assert_eq!(calls(&old), ["send", "send", "remove"]);
+    open_the_gate(&old);
+    for item in [running, waiting] {
+        house.until(item, "site", PublicState::Published).await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_to_a_call_with_the_former_secret_does_not_pause_the_lane() {
+    let (old, world) = Scripted::new(Effect::Idempotent, |_| {});
+    let blocked = Does::WaitsAndIsBlocked;
+    world.lock().expect("unpoisoned").script.push_back(blocked);
+    let mut house = House::new(vec![wired("wechat", &old)]).await;
+    let (item, revision) = house.submit("进展").await;
+    house.approve(&revision).await.expect("signed");
+    begins(&house, &old, 1).await;
+    house.reload(vec![wired("wechat", &old)]).await;
+    open_the_gate(&old);
+    let sent = house.until(item, "wechat", PublicState::Published).await;
+    assert_eq!(sent.log[0].outcome, lubu::model::attempt::Outcome::Blocked);
+    assert_eq!(house.record("wechat").await.pause, None);
+    assert_eq!(calls(&old), ["send", "send"]);
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_present_secret_still_pauses_the_lane_after_a_reload() {
+    let (old, world) = Scripted::new(Effect::Idempotent, |_| {});
+    let mut house = House::new(vec![wired("wechat", &old)]).await;
+    house.reload(vec![wired("wechat", &old)]).await;
+    let blocked = Does::Refuses(Fate::Blocked(Reach::Account));
+    world.lock().expect("unpoisoned").script.push_back(blocked);
+    let (item, revision) = house.submit("进展").await;
+    house.approve(&revision).await.expect("signed");
+    house.until(item, "wechat", PublicState::Retrying).await;
+    assert!(house.record("wechat").await.pause.is_some());
 }

@@ -7,10 +7,10 @@ use lubu::model::attempt::Outcome;
 use lubu::model::delivery::{Delivery, Event, PublicState};
 use lubu::store::act::Actor;
 use lubu::store::{Act, Refusal, StoreError};
-use lubu_channels::Effect;
+use lubu_channels::{Effect, Fate};
 
 use crate::house::{House, Wired};
-use crate::scripted::{Scripted, World};
+use crate::scripted::{Does, Scripted, World};
 
 /// One item published, and two waiting in a paused lane when the folder is copied. Of the two the original publishes the first.
 async fn copied() -> (House, Arc<Mutex<World>>, [ItemId; 3]) {
@@ -184,4 +184,51 @@ async fn what_a_look_without_record_found_is_taken_down_when_it_is_withdrawn() {
     let key = out.to_string();
     let world = world.lock().expect("unpoisoned");
     assert!(world.public.iter().all(|(one, _)| *one != key));
+}
+
+async fn decide(house: &House, item: ItemId, event: Event) {
+    let act = Act::Decide {
+        actor: Actor::new("li", "cli"),
+        id: house.delivery(item, "weibo").await.id,
+        event: Box::new(event),
+    };
+    house.store.act(act).await.expect("decided");
+    let delivery = house.delivery(item, "weibo").await;
+    house.engine.hub().wake(&[delivery]);
+}
+
+/// Both had failed when the folder was copied; the original was told to send the first once more.
+#[tokio::test]
+async fn a_retry_of_what_had_failed_before_the_copy_looks_first_and_sends_nothing_twice() {
+    let (channel, world) = Scripted::new(Effect::Public, |_| {});
+    let mut house = House::new(vec![Wired::new("weibo", channel)]).await;
+    let mut failed = Vec::new();
+    for title in ["备份后重发成功", "备份后没有重发"] {
+        let refusal = Does::Refuses(Fate::Never);
+        world.lock().expect("unpoisoned").script.push_back(refusal);
+        let (item, revision) = house.submit(title).await;
+        house.approve(&revision).await.expect("signed");
+        house.until(item, "weibo", PublicState::Failed).await;
+        failed.push(item);
+    }
+    let sent = (failed[0].to_string(), 1);
+    world.lock().expect("unpoisoned").public.push(sent);
+    let house = house.crash_and_copy(&world).await;
+    adopt(&house).await;
+    for item in &failed {
+        house.until(*item, "weibo", PublicState::Failed).await;
+        let by = "li".to_owned();
+        decide(&house, *item, Event::Retry { by }).await;
+    }
+    house
+        .until(failed[0], "weibo", PublicState::Published)
+        .await;
+    looked_for(&house, failed[1]).await;
+    assert_eq!(sends(&world), 2, "neither was sent");
+    let by = "li".to_owned();
+    decide(&house, failed[1], Event::Freed { by }).await;
+    house
+        .until(failed[1], "weibo", PublicState::Published)
+        .await;
+    assert_eq!(sends(&world), 3);
 }

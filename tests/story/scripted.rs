@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lubu_channels::{
-    Call, Caps, Channel, Document, Draft, Effect, Evidence, Failure, Fate, Finding, Goal, Health,
-    Job, Kind, LookCaps, Match, Media, Next, Pages, Quota, Receipt, Seen, Sighting, Step, Target,
-    Timestamp, Truth, UpdateBy, Verdict, WithdrawBy, Words,
+    Call, Caps, Channel, Cost, Document, Draft, Effect, Evidence, Failure, Fate, Finding, Goal,
+    Health, Job, Kind, LookCaps, Match, Media, Next, Pages, Quota, Reach, Receipt, Seen, Sighting,
+    Step, Target, Timestamp, Truth, UpdateBy, Verdict, WithdrawBy, Words,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +28,8 @@ pub enum Does {
     Waits,
     /// Does not apply it once the gate is open; it may work later.
     WaitsAndRefuses,
+    /// Does not apply it once the gate is open: the account is blocked.
+    WaitsAndIsBlocked,
     /// Applies it once the gate is open; the answer is lost.
     WaitsAndIsUnsure,
     Panics,
@@ -50,6 +52,8 @@ pub struct World {
     pub lost: Vec<String>,
     /// Looks that were made.
     pub looked: usize,
+    /// Whether each look got the one more call that it asked for, where the story lets it ask.
+    pub beside: Option<Vec<bool>>,
     /// Looks wait for it, where the story sets one.
     pub look_gate: Option<CancellationToken>,
     /// Finished steps say themselves that it is live, and no more than that.
@@ -282,6 +286,11 @@ impl Channel for Scripted {
                 gate.cancelled().await;
                 return Err(failure(Fate::Again { not_before: None }));
             }
+            Does::WaitsAndIsBlocked => {
+                let gate = self.world.lock().expect("unpoisoned").gate.clone();
+                gate.cancelled().await;
+                return Err(failure(Fate::Blocked(Reach::Account)));
+            }
             Does::WaitsAndIsUnsure => {
                 let gate = self.world.lock().expect("unpoisoned").gate.clone();
                 gate.cancelled().await;
@@ -312,7 +321,12 @@ impl Channel for Scripted {
         })
     }
 
-    async fn look(&self, job: &Job, at: Target<'_>, _: &Call<'_>) -> Result<Sighting, Failure> {
+    async fn look(&self, job: &Job, at: Target<'_>, call: &Call<'_>) -> Result<Sighting, Failure> {
+        if self.world.lock().expect("unpoisoned").beside.is_some() {
+            let granted = call.purse.spend(Cost::one("send")).await;
+            let mut world = self.world.lock().expect("unpoisoned");
+            world.beside.iter_mut().for_each(|all| all.push(granted));
+        }
         let (scripted, gate, unread) = {
             let mut world = self.world.lock().expect("unpoisoned");
             world.looked += 1;

@@ -213,3 +213,28 @@ async fn the_site_goes_on_being_served_and_moves_with_its_address() {
     let gone = || async { home(office.site).await.err().map(drop) };
     office.until("the old address is free", gone).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_that_leaves_names_what_waits_for_it_at_the_reload() {
+    let office = Office::open("").await;
+    let schedule = "[[schedule]]\nname = \"每日放行\"\ncron = \"0 9 * * *\"\ndo = \"release\"\n";
+    edit(&office, "[office]", &format!("{schedule}[office]"));
+    office.json(&["config", "reload"]);
+    let more = "schedule = \"每日放行\"";
+    let path = desk::folder(&office, "进展", "云川市十月进展", more, "正文。");
+    let item = id(&office.submit(&path));
+    office.approve(&item);
+    let named = || log(&office).matches("wait for the schedule").count();
+    assert_eq!(named(), 0);
+    edit(&office, schedule, "");
+    office.json(&["config", "reload"]);
+    let once = || async { (named() == 1).then_some(()) };
+    office.until("what waits is named", once).await;
+    let told = office.lubu(&["schedules"]).done().out;
+    assert!(
+        told.contains("每日放行") && told.contains("重新签发"),
+        "{told}"
+    );
+    let status = office.lubu(&["status"]).done().out;
+    assert!(status.contains("已不在配置里"), "{status}");
+}

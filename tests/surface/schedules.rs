@@ -318,3 +318,36 @@ async fn what_is_approved_and_marked_goes_when_its_time_comes_and_not_before() {
         "it did not run again"
     );
 }
+
+impl Bureau {
+    fn without_schedules(&self) {
+        let path = self.folder.path().join("lubu.toml");
+        let text = std::fs::read_to_string(&path).expect("read");
+        let kept = text.split("[[schedule]]").next().expect("all before it");
+        std::fs::write(&path, kept).expect("written");
+    }
+}
+
+#[tokio::test]
+async fn what_waits_for_a_schedule_that_left_the_configuration_is_named_with_the_way_out() {
+    let bureau = Bureau::open(RELEASE).await;
+    bureau.service.run_due().await;
+    bureau.approved("甲通知").await;
+    bureau.without_schedules();
+    let bureau = bureau.down_until("2026-11-23T05:00:00Z").await;
+    let view = bureau.schedule().await;
+    assert_eq!(
+        (view.name.as_str(), view.does.as_str(), view.waiting),
+        ("每日放行", "gone", 1)
+    );
+    let items = bureau.items().await;
+    let held = &items[0].deliveries[0];
+    assert!(held.needs_person && held.state == PublicState::Held);
+    let reason = held.reason.as_deref().expect("a reason");
+    assert!(
+        reason.contains("每日放行") && reason.contains("重新签发"),
+        "{reason}"
+    );
+    let english = held.reason_en.as_deref().expect("a reason");
+    assert!(english.contains("no longer configured"), "{english}");
+}

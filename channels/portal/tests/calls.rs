@@ -7,7 +7,7 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::platform::{build, settings};
-use crate::conformance::{Peer, reply, sample};
+use crate::conformance::{Peer, Tally, reply, sample};
 use crate::contract::{
     Body, Call, Channel, Clock, Failure, Fate, Goal, Job, Kind, Manual, Next, Progress, Receipt,
     Reply, Request, Sighting, Subject, Target, Verdict,
@@ -58,6 +58,7 @@ impl Desk {
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             dice: 0.5,
             repeat,
+            purse: Arc::new(Tally::default()),
         }
     }
 

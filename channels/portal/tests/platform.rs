@@ -71,6 +71,10 @@ pub fn settings(more: &str) -> toml::Table {
 
 impl Platform {
     pub fn rig(more: &str) -> Arc<dyn Rig> {
+        Self::new(more)
+    }
+
+    pub fn new(more: &str) -> Arc<Self> {
         let (_, album) = sample::picture();
         Arc::new(Self {
             more: more.to_owned(),
@@ -80,6 +84,14 @@ impl Platform {
                 ..State::default()
             }),
         })
+    }
+
+    /// The portal made two of the newest article.
+    pub fn double(&self) {
+        let mut state = self.state();
+        let newest = state.articles.values().next_back().cloned();
+        let id = (1001 + state.articles.len()).to_string();
+        state.articles.extend(newest.map(|held| (id, held)));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

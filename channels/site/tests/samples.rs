@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{NaiveDate, TimeDelta};
 
-use crate::conformance::sample;
+use crate::conformance::{Tally, sample};
 use crate::contract::{
     Call, Channel, Clock, Correction, Document, Goal, Job, Link, Manual, Next, Progress, Related,
     Relation, Subject, Validity,
@@ -57,6 +57,7 @@ pub async fn go(
             clock: Arc::clone(clock) as Arc<dyn Clock>,
             dice: 0.5,
             repeat: false,
+            purse: Arc::new(Tally::default()),
         };
         job.progress = channel.perform(&job, &step, &call).await.unwrap().progress;
     }

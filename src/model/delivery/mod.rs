@@ -270,6 +270,8 @@ pub enum Hold {
     Unseen(Words),
     /// Its channel is no longer configured.
     Removed,
+    /// It had failed when this store was copied, and another go may have been ordered since.
+    FailedBefore(Told),
 }
 
 impl Delivery {
@@ -361,7 +363,7 @@ impl Delivery {
             self.state,
             State::Failed { .. }
                 | State::Held {
-                    why: Hold::Blocked(_),
+                    why: Hold::Blocked(_) | Hold::FailedBefore(_),
                     ..
                 }
         );

@@ -22,6 +22,15 @@ pub(super) fn retry(d: &mut Delivery, by: String, now: Timestamp, policy: &Polic
     }
     // Where nothing is wanted there is nothing to try again.
     d.plan(policy)?;
+    if restored::failed_before(d).is_some() {
+        let words = Words::new(
+            format!("{by} 要求重发，先到平台核对"),
+            format!("{by} ordered another go; it is looked for first"),
+        );
+        decided(d, "retry", Outcome::Person, Some(words), now);
+        restored::look_for_failed(d, now, policy);
+        return Some(());
+    }
     let at = match &d.state {
         State::Failed { .. }
         | State::Held {
@@ -68,7 +77,7 @@ fn earliest(d: &Delivery, told: &Told, now: Timestamp) -> Timestamp {
 
 /// An unknown outcome that was shown to be absent keeps its round and so its key; a known one
 /// starts anew, from nothing where the remote object is gone.
-fn new_round_after_known(d: &mut Delivery, policy: &Policy) {
+pub(super) fn new_round_after_known(d: &mut Delivery, policy: &Policy) {
     if d.doubt.as_ref().is_some_and(|doubt| !doubt.echo) {
         return;
     }
@@ -106,7 +115,11 @@ pub(super) fn look_at_twins(d: &mut Delivery, now: Timestamp) -> bool {
 
 /// What the platform no longer has is neither corrected nor left as it is.
 pub(super) fn start_anew_if_gone(d: &mut Delivery) {
-    let gone = matches!(&d.state, State::Failed { why } if why.kind == Kind::Gone);
+    let why = match &d.state {
+        State::Failed { why } => Some(why),
+        _ => restored::failed_before(d),
+    };
+    let gone = why.is_some_and(|why| why.kind == Kind::Gone);
     let publishing = d.job.as_ref().is_none_or(|job| job.goal != Goal::Withdraw);
     let settled = d.doubt.as_ref().is_none_or(|doubt| doubt.echo);
     if gone && publishing && settled && matches!(d.wanted, Wanted::Revision(_)) {
@@ -213,15 +226,24 @@ fn forget_copy(d: &mut Delivery, stands: bool) {
 pub(super) fn said_absent(d: &mut Delivery, by: String, now: Timestamp, policy: &Policy) -> Legal {
     d.forget_echo(now, policy);
     let goal = spoken_of(d)?;
-    if matches!(d.state, State::Failed { .. }) {
-        return verified::leave_gone(d, &by, now);
+    let before = restored::failed_before(d).is_some();
+    restored::failed_after_all(d);
+    if matches!(d.state, State::Failed { .. }) && verified::leave_gone(d, &by, now).is_some() {
+        return Some(());
     }
-    verified::forget_twins(d);
+    if matches!(d.state, State::Failed { .. }) && !before {
+        return None;
+    }
     let words = Words::new(
         format!("{by} 核实平台上没有"),
         format!("{by} saw that it is not there"),
     );
     decided(d, "confirm", Outcome::Person, Some(words.clone()), now);
+    if before {
+        d.said_absent = Some(by);
+        return Some(());
+    }
+    verified::forget_twins(d);
     if goal == Goal::Withdraw {
         d.doubt = None;
         seen::gone(d, now, policy);

@@ -2,15 +2,16 @@
 //!
 //! A backup does not know what was sent, or withdrawn, after it. So nothing goes on by itself: each delivery that would is
 //! held, and looked for as if it had been sent. What is seen live comes to rest; the rest waits for a person, with what the
-//! look found beside it. What waits for a person already stays as it is.
+//! look found beside it. What waits for a person already stays as it is, but what had failed remembers it: another go may have
+//! been ordered since the backup, so that the next order of one, a correction or a withdrawal has it looked for first.
 
 use lubu_channels::{Evidence, Goal, Seen, Sighting, Timestamp, Verdict, Words};
 
 use super::log::decided;
 use super::transition::Legal;
 use super::words::delta;
-use super::{Delivery, Doubt, Hold, State, Wanted, unknown, wanted};
-use crate::model::attempt::{Attempt, Outcome};
+use super::{Delivery, Doubt, Hold, State, Wanted, person, unknown, wanted};
+use crate::model::attempt::{Attempt, Outcome, Told};
 use crate::model::policy::Policy;
 
 impl Delivery {
@@ -26,6 +27,19 @@ impl Delivery {
                     ..
                 }
         )
+    }
+
+    /// Whether it would go on by itself, or at the word of a person who does not know what was sent since.
+    pub fn would_go_on(&self) -> bool {
+        let ordered = matches!(
+            self.state,
+            State::Failed { .. }
+                | State::Held {
+                    why: Hold::Blocked(_) | Hold::Poison(_),
+                    ..
+                }
+        );
+        self.goes_on() || ordered && matches!(self.wanted, Wanted::Revision(_))
     }
 
     /// Whether it is held because the store may be older than what was sent.
@@ -61,20 +75,70 @@ impl Delivery {
 }
 
 pub(super) fn hold(d: &mut Delivery, now: Timestamp, policy: &Policy) -> Legal {
-    if !d.goes_on() {
+    if !d.would_go_on() {
         return None;
     }
+    let (why, at) = match &d.state {
+        State::Failed { why }
+        | State::Held {
+            why: Hold::Blocked(why),
+            ..
+        } => (Hold::FailedBefore(why.clone()), None),
+        // Not even a look goes on by itself, as if it had been set aside after this.
+        State::Held {
+            why: Hold::Poison(words),
+            ..
+        } => {
+            let words = words.clone();
+            decided(d, "set_aside", Outcome::CannotTell, Some(words), now);
+            (Hold::Restored, None)
+        }
+        _ => (Hold::Restored, Some(now)),
+    };
     match &d.state {
         State::Unknown(_) => keep_in_doubt(d),
         State::Review { .. } => {}
+        _ if matches!(why, Hold::FailedBefore(_)) => {}
         _ => d.job = d.plan(policy).or(d.job.take()),
     }
+    d.since = now;
+    d.state = State::Held { why, at };
+    Some(())
+}
+
+/// How it had failed when the store was copied.
+pub(super) fn failed_before(d: &Delivery) -> Option<&Told> {
+    match &d.state {
+        State::Held {
+            why: Hold::FailedBefore(told),
+            ..
+        } => Some(told),
+        _ => None,
+    }
+}
+
+/// Something is wanted of what had failed. What the go that this store knows nothing of would have sent is looked for,
+/// and a person lets it go on after that, as with all the rest.
+pub(super) fn look_for_failed(d: &mut Delivery, now: Timestamp, policy: &Policy) {
+    if failed_before(d).is_none() {
+        return;
+    }
+    person::new_round_after_known(d, policy);
+    d.tries = 0;
+    d.said_absent = None;
+    d.job = d.plan(policy).or(d.job.take());
     d.since = now;
     d.state = State::Held {
         why: Hold::Restored,
         at: Some(now),
     };
-    Some(())
+}
+
+/// It is not there, so that nothing was sent since: it has failed as it was said to have.
+pub(super) fn failed_after_all(d: &mut Delivery) {
+    if let Some(why) = failed_before(d).cloned() {
+        d.state = State::Failed { why };
+    }
 }
 
 /// Whoever lets it go on sends it back to be looked for.

@@ -1,6 +1,7 @@
 //! Every event in every state, and what may never come of it.
 
 mod aside;
+mod copied;
 mod verifying;
 
 use std::time::Duration;

@@ -112,9 +112,13 @@ impl Delivery {
             State::Due { .. } => PublicState::Pending,
             State::Unknown(_) => PublicState::Unconfirmed,
             State::Review { .. } => PublicState::InReview,
+            State::Failed { .. }
+            | State::Held {
+                why: Hold::FailedBefore(_),
+                ..
+            } => PublicState::Failed,
             State::Held { .. } => PublicState::Held,
             State::Live => PublicState::Published,
-            State::Failed { .. } => PublicState::Failed,
             State::Withdrawn => PublicState::Withdrawn,
             State::Skipped { .. } => PublicState::Skipped,
         }
@@ -221,6 +225,16 @@ fn hold_reason(why: &Hold, name: impl Fn(crate::ids::ChannelNo) -> String) -> Wo
         Hold::Restored => Words::new(
             "数据是恢复来的，可能已经发过或撤过；核对结果见下方记录。确认无误后 lubu release 放行",
             "the data was restored, and this may have been sent or withdrawn since; `lubu release` lets it go on",
+        ),
+        Hold::FailedBefore(told) => Words::new(
+            format!(
+                "备份时已失败：{}；备份之后可能已重发过。lubu retry 先到平台核对，核对后再放行",
+                told.words.zh
+            ),
+            format!(
+                "had failed when the backup was made: {}; it may have been sent since. `lubu retry` looks for it first",
+                told.words.en
+            ),
         ),
         Hold::Unseen(words) => Words::new(
             format!(

@@ -12,6 +12,7 @@ use crate::model::policy::Policy;
 use crate::planted::{Bug, bug};
 
 pub(super) fn approved(d: &mut Delivery, wanted: WantedRevision, now: Timestamp, policy: &Policy) {
+    restored::look_for_failed(d, now, policy);
     let shown = matches!(d.state, State::Live)
         && d.copy
             .as_ref()
@@ -116,6 +117,7 @@ pub(super) fn withdrawn(
     if bug(Bug::B10) && matches!(d.state, State::Due { .. } | State::Unknown(_)) {
         return;
     }
+    restored::look_for_failed(d, now, policy);
     d.wanted = Wanted::Nothing { by, reason };
     d.since = now;
     d.tries = 0;
@@ -139,6 +141,7 @@ pub(super) fn withdrawn(
 }
 
 pub(super) fn kept(d: &mut Delivery, why: Words, now: Timestamp, policy: &Policy) {
+    restored::look_for_failed(d, now, policy);
     d.wanted = Wanted::Keep { why: why.clone() };
     if d.unrecorded_since().is_some() {
         return restored::look_now(d, now);
@@ -243,7 +246,12 @@ pub(super) fn settle(d: &mut Delivery, now: Timestamp, policy: &Policy) {
         | State::Withdrawn
         | State::Skipped { .. }
         | State::Held {
-            why: Hold::Schedule(_) | Hold::After(_) | Hold::Correction | Hold::Restored,
+            why:
+                Hold::Schedule(_)
+                | Hold::After(_)
+                | Hold::Correction
+                | Hold::Restored
+                | Hold::FailedBefore(_),
             ..
         } => {}
         // Another person must order what follows one person's word.

@@ -113,7 +113,12 @@ impl Keeper {
                 .fatal
                 .raise(&format!("the state could not be flushed: {error}"));
         }
-        match checkpoint::write(&self.data, &self.disk, &checkpoint) {
+        // A failure elsewhere says that the state is not to be believed, and has removed what said so.
+        let write = || checkpoint::write(&self.data, &self.disk, &checkpoint);
+        let Some(written) = self.fatal.unless_dead(write) else {
+            return;
+        };
+        match written {
             Ok(()) => {
                 let mut mark = self
                     .marks
@@ -124,6 +129,45 @@ impl Keeper {
             }
             // The one before still holds; the start takes longer, that is all.
             Err(error) => tracing::warn!(%error, "the checkpoint could not be written"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::store::embedded::frame::Chain;
+    use crate::store::embedded::walk::Position;
+
+    fn keeper(data: &std::path::Path) -> Keeper {
+        let chain = Chain::genesis(Uuid::nil());
+        let head = Head::at(Uuid::nil(), Position { sequence: 7, chain });
+        Keeper {
+            data: data.to_owned(),
+            disk: Disk::default(),
+            state: State::open(data, 1 << 20, &Disk::default()).unwrap(),
+            marks: Arc::new(Marks::at(head)),
+            boot_id: "boot".to_owned(),
+            stuck: Duration::from_hours(1),
+            fatal: Fatal::new(Arc::new(|_| {})),
+        }
+    }
+
+    #[test]
+    fn no_checkpoint_is_written_once_a_failure_was_raised() {
+        for (fails, written) in [(false, true), (true, false)] {
+            let folder = tempfile::tempdir().unwrap();
+            let keeper = keeper(folder.path());
+            if fails {
+                keeper.fatal.raise("the state cannot be used");
+            }
+            // It was at work already: nobody asked it again.
+            keeper.checkpoint();
+            let found = checkpoint::read(folder.path()).unwrap();
+            assert_eq!(found.is_some(), written);
+            assert_eq!(keeper.marks.checkpointed().is_some(), written);
         }
     }
 }

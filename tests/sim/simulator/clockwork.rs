@@ -12,6 +12,7 @@ use lubu::clock::Time as _;
 
 use super::office::{NAMES, Office};
 use crate::chance::Rng;
+use crate::channel::WINDOW;
 
 /// More than any settle time or pause of a key: waits that a clock shortened by a restart were over.
 const LONG_DOWN_S: u64 = 5 * 60;
@@ -59,10 +60,31 @@ impl Office {
         if boots && !doubted {
             self.nobody_can_know(before, down_s);
         }
+        if doubted {
+            self.stands_still_in_doubt();
+        }
         // A doubt carried on by the wall stands where that was moved to.
         let carried = before + self.house.time.wall_ahead() - wall;
         self.stood_ahead(before.max(carried));
         self.stood_ahead(self.house.time.wall_ahead());
+    }
+
+    /// Longer than any key is remembered, and nobody counts how long: the machine's own clock stands still with it, as
+    /// without a battery.
+    fn stands_still_in_doubt(&mut self) {
+        let Some(later) = &mut self.later else { return };
+        if !later.percent(80) {
+            return;
+        }
+        let down = WINDOW + Duration::from_secs(later.below(3_600));
+        let wall = self.house.time.wall_ahead();
+        self.house
+            .watch
+            .say("the machine stands still for a day, in doubt");
+        self.house.time.boots();
+        self.house.wait(down);
+        let stood = TimeDelta::from_std(down).unwrap_or_default();
+        self.house.time.set_wall(wall - stood);
     }
 
     /// What a wrong clock makes of it must be one that can be noticed.

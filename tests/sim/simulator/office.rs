@@ -3,10 +3,12 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use chrono::TimeDelta;
+use lubu::clock::Time as _;
 use lubu::ids::{DeliveryId, ItemId};
 use lubu::model::approval::OnCorrection;
 use lubu::model::channel::Pause;
-use lubu::model::delivery::{Delivery, Event, Hold, State};
+use lubu::model::delivery::{Delivery, Doubt, Event, Hold, State};
 use lubu::model::item::Revision;
 use lubu::model::quiet::{QuietHours, Span};
 use lubu::store::act::LaneNews;
@@ -45,6 +47,8 @@ pub struct Office {
     items: Vec<Known>,
     /// What becomes of the machine, of a chance of its own: the others keep theirs.
     pub(super) machine: Rng,
+    /// What came to be lived later, of another: lives that failed before go on as they did. None for those.
+    pub(super) later: Option<Rng>,
 }
 
 /// How much happened, and the whole trace.
@@ -53,8 +57,16 @@ pub struct Lived {
     pub posts: usize,
 }
 
-pub fn live(seed: u64, events: u32) -> Result<Lived, (String, Vec<String>)> {
-    let mut office = Office::new(seed);
+/// What happens in a life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Habits {
+    /// As when the kept seeds failed: the same seed is the same life.
+    First,
+    All,
+}
+
+pub fn live(seed: u64, events: u32, habits: Habits) -> Result<Lived, (String, Vec<String>)> {
+    let mut office = Office::new(seed, habits);
     let ended = office.through(events);
     let trace = office.house.watch.trace();
     match ended {
@@ -119,7 +131,7 @@ fn night(watch: &Watch) -> Option<QuietHours> {
 }
 
 impl Office {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, habits: Habits) -> Self {
         let mut rng = Rng::new(seed);
         let watch = Arc::new(Watch::traced());
         watch.pace(Rng::new(rng.next()));
@@ -134,6 +146,7 @@ impl Office {
             readers: Readers::default(),
             items: Vec::new(),
             machine: Rng::new(!seed),
+            later: (habits == Habits::All).then(|| Rng::new(seed.rotate_left(32))),
         }
     }
 
@@ -181,6 +194,51 @@ impl Office {
             let turns = self.rng.below(40);
             self.house.turns(u32::try_from(turns).unwrap_or_default());
         }
+        self.buries();
+        self.happens_later();
+    }
+
+    fn happens_later(&mut self) {
+        let Some(later) = &mut self.later else { return };
+        match later.below(100) {
+            0..4 => self.goes_down_in_doubt(),
+            4..10 => self.reloads(),
+            _ => {}
+        }
+    }
+
+    /// Other limits are in force while the lanes work, by adapters made anew.
+    fn reloads(&mut self) {
+        let Some(later) = &mut self.later else { return };
+        let limit = 2 + u32::try_from(later.below(4)).unwrap_or_default();
+        let concurrency = 1 + usize::try_from(later.below(3)).unwrap_or_default();
+        self.say(&format!(
+            "a reload: {limit} posts a day, {concurrency} at once"
+        ));
+        self.house.reload(|wired| {
+            for one in wired {
+                one.concurrency = concurrency;
+                one.channel = Arc::new(one.channel.limited(limit));
+            }
+        });
+        if self.later.as_mut().is_some_and(|later| later.percent(50)) {
+            self.house.rest();
+            self.buries();
+        }
+    }
+
+    /// The clock is set back, and the machine goes down after that, while somebody waits to hear what came of a call.
+    fn goes_down_in_doubt(&mut self) {
+        let unheard = |one: &Delivery| one.doubt.as_ref().is_some_and(Doubt::may_double);
+        if !self.deliveries().iter().any(unheard) {
+            return;
+        }
+        if self.house.time.doubt().is_none() {
+            self.say("the wall clock is set back two hours");
+            self.house.time.set_wall(-TimeDelta::hours(2));
+            self.house.tell_lanes();
+        }
+        self.house.watch.die();
         self.buries();
     }
 
@@ -510,6 +568,10 @@ impl Office {
                 (Some(one), _) if !coming => {
                     let one = one.clone();
                     self.answers_for(&one);
+                    // Refused: what was sent may still arrive. It is said again later.
+                    if self.deliveries().contains(&one) {
+                        self.house.wait(Duration::from_mins(1));
+                    }
                 }
                 (_, Some(next)) => self.house.move_to(next),
                 (_, None) => return Err(format!("lost: {:?}", open[0].state)),

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
-use super::checkpoint;
 use super::disk::{Disk, Step};
 use super::fatal::Fatal;
 use super::keeper::Marks;
@@ -114,7 +113,7 @@ impl Applying {
             };
             if let Some(error) = error {
                 // The next start rebuilds the state.
-                drop(checkpoint::remove(&self.data, &self.disk));
+                self.marks.distrust(&self.data, &self.disk);
                 let why = format!("the state cannot be used: {error}");
                 return self.fatal.raise(&why);
             }

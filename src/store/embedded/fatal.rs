@@ -5,7 +5,7 @@ use std::io;
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -14,8 +14,6 @@ use super::options::OnFatal;
 pub(super) struct Fatal {
     hook: OnFatal,
     dead: AtomicBool,
-    /// Held by what must not happen once it is dead.
-    before: Mutex<()>,
 }
 
 impl fmt::Debug for Fatal {
@@ -29,25 +27,14 @@ impl Fatal {
         Arc::new(Self {
             hook,
             dead: AtomicBool::new(false),
-            before: Mutex::default(),
         })
     }
 
     /// Ends the process, or whatever the hook does instead. Only the first reason counts.
     pub(super) fn raise(&self, reason: &str) {
-        let first = {
-            let _nothing_else = self.before.lock().unwrap_or_else(PoisonError::into_inner);
-            !self.dead.swap(true, Ordering::SeqCst)
-        };
-        if first {
+        if !self.dead.swap(true, Ordering::SeqCst) {
             (self.hook)(reason);
         }
-    }
-
-    /// Does this wholly before any failure is raised, or not at all.
-    pub(super) fn unless_dead<T>(&self, act: impl FnOnce() -> T) -> Option<T> {
-        let _before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
-        (!self.is_dead()).then(act)
     }
 
     pub(super) fn is_dead(&self) -> bool {
@@ -93,6 +80,8 @@ pub(super) fn within<T>(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
 
     fn panic_on(name: &str) {

@@ -1,8 +1,9 @@
 //! Checkpoints, beside the writer. A thread of their own, so that making a base never holds one up.
 
 use std::io;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -32,14 +33,56 @@ pub(super) struct Marks {
     pub(super) applied: Mutex<Head>,
     /// The last entry in the file `checkpoint`.
     pub(super) checkpointed: Mutex<Option<u64>>,
+    pen: Mutex<Pen>,
+    put_down: Condvar,
 }
+
+/// What the file `checkpoint` is written with.
+#[derive(Debug, Default)]
+struct Pen {
+    writing: bool,
+    taken_away: bool,
+}
+
+/// A checkpoint that is being written is waited for so long: the process must end even where the disk hangs.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Marks {
     pub(super) fn at(head: Head) -> Self {
         Self {
             applied: Mutex::new(head),
             checkpointed: Mutex::new(None),
+            pen: Mutex::default(),
+            put_down: Condvar::new(),
         }
+    }
+
+    /// Nothing says from here on that the state is to be believed, and nothing will.
+    pub(super) fn distrust(&self, data: &Path, disk: &Disk) {
+        let mut pen = self.pen.lock().unwrap_or_else(PoisonError::into_inner);
+        pen.taken_away = true;
+        drop(
+            self.put_down
+                .wait_timeout_while(pen, PATIENCE, |pen| pen.writing),
+        );
+        // Where that fails, too, the next start has what sled itself says.
+        drop(checkpoint::remove(data, disk));
+    }
+
+    /// Does this, unless the state was distrusted before it began.
+    fn with_pen<T>(&self, write: impl FnOnce() -> T) -> Option<T> {
+        let pen = || self.pen.lock().unwrap_or_else(PoisonError::into_inner);
+        {
+            let mut pen = pen();
+            if pen.taken_away {
+                return None;
+            }
+            pen.writing = true;
+        }
+        let written = write();
+        pen().writing = false;
+        self.put_down.notify_all();
+        Some(written)
     }
 
     pub(super) fn applied(&self) -> Head {
@@ -108,14 +151,14 @@ impl Keeper {
         let late = move || fatal.raise("the state could not be flushed in time");
         let flushed = fatal::within(self.stuck, late, || self.state.flush()).flatten();
         if let Err(error) = flushed {
-            drop(checkpoint::remove(&self.data, &self.disk));
+            self.marks.distrust(&self.data, &self.disk);
             return self
                 .fatal
                 .raise(&format!("the state could not be flushed: {error}"));
         }
         // A failure elsewhere says that the state is not to be believed, and has removed what said so.
         let write = || checkpoint::write(&self.data, &self.disk, &checkpoint);
-        let Some(written) = self.fatal.unless_dead(write) else {
+        let Some(written) = self.marks.with_pen(write) else {
             return;
         };
         match written {
@@ -141,7 +184,7 @@ mod tests {
     use crate::store::embedded::frame::Chain;
     use crate::store::embedded::walk::Position;
 
-    fn keeper(data: &std::path::Path) -> Keeper {
+    fn keeper(data: &Path) -> Keeper {
         let chain = Chain::genesis(Uuid::nil());
         let head = Head::at(Uuid::nil(), Position { sequence: 7, chain });
         Keeper {
@@ -156,12 +199,12 @@ mod tests {
     }
 
     #[test]
-    fn no_checkpoint_is_written_once_a_failure_was_raised() {
-        for (fails, written) in [(false, true), (true, false)] {
+    fn no_checkpoint_is_written_once_the_state_is_distrusted() {
+        for (distrusted, written) in [(false, true), (true, false)] {
             let folder = tempfile::tempdir().unwrap();
             let keeper = keeper(folder.path());
-            if fails {
-                keeper.fatal.raise("the state cannot be used");
+            if distrusted {
+                keeper.marks.distrust(folder.path(), &Disk::default());
             }
             // It was at work already: nobody asked it again.
             keeper.checkpoint();
@@ -169,5 +212,31 @@ mod tests {
             assert_eq!(found.is_some(), written);
             assert_eq!(keeper.marks.checkpointed().is_some(), written);
         }
+    }
+
+    #[test]
+    fn one_that_is_being_written_is_gone_again_once_the_state_is_distrusted() {
+        let folder = tempfile::tempdir().unwrap();
+        let keeper = keeper(folder.path());
+        let path = folder.path().join("checkpoint");
+        let (tell, told) = channel();
+        thread::scope(|scope| {
+            let (keeper, folder) = (&keeper, &folder);
+            let distrust = move || {
+                told.recv().unwrap();
+                keeper.marks.distrust(folder.path(), &Disk::default());
+            };
+            let distrusting = scope.spawn(distrust);
+            let write = || {
+                tell.send(()).unwrap();
+                while !keeper.marks.pen.lock().unwrap().taken_away {
+                    thread::yield_now();
+                }
+                std::fs::write(&path, "x").unwrap();
+            };
+            assert!(keeper.marks.with_pen(write).is_some());
+            distrusting.join().unwrap();
+        });
+        assert!(!path.exists());
     }
 }

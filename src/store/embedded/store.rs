@@ -14,7 +14,6 @@ use tokio::sync::{Semaphore, oneshot};
 use super::backup::{self, Copied, Tell};
 use super::blobs::{Blobs, Pin};
 use super::care::{Chore, Deed};
-use super::checkpoint;
 use super::disk::Disk;
 use super::domain::Domain;
 use super::error::{ActError, CareError, OpenError, Unavailable};
@@ -292,7 +291,9 @@ impl<D: Domain> Store<D> {
 
     /// A record in the state has a wrong checksum: the next start rebuilds it, and that is now.
     pub fn distrust(&self, why: &str) {
-        drop(checkpoint::remove(&self.inner.data, &self.inner.disk));
+        self.inner
+            .marks
+            .distrust(&self.inner.data, &self.inner.disk);
         self.inner
             .fatal
             .raise(&format!("the state cannot be used: {why}"));

@@ -25,7 +25,6 @@ use uuid::Uuid;
 
 use super::applier::{Applier, Failed};
 use super::care::Chore;
-use super::checkpoint;
 use super::disk::{Disk, Step, is_full};
 use super::domain::{Change, Class, Domain, Stamp};
 use super::error::{ActError, Unavailable};
@@ -552,7 +551,7 @@ impl<D: Domain> Writer<D> {
 
     /// The next start rebuilds the state.
     fn distrust(&self, why: &str) -> End {
-        drop(checkpoint::remove(&self.data, &self.disk));
+        self.ties.marks.distrust(&self.data, &self.disk);
         self.end(&format!("the state cannot be used: {why}"))
     }
 

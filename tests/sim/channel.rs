@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use lubu_channels::{
     Call, Caps, Channel, Document, Draft, Effect, Evidence, Failure, Fate, Finding, Goal, Health,
     Job, Kind, LookCaps, Match, Media, Next, Pages, Receipt, RemovedBy, Seen, Sighting, Step,
-    Target, Timestamp, Truth, UpdateBy, Verdict, WithdrawBy, Words,
+    Surveys, Target, Timestamp, Truth, UpdateBy, Verdict, WithdrawBy, Words,
 };
 
 use crate::platform::{Ask, Object, Platform, Shown};
@@ -115,6 +115,7 @@ pub fn caps(name: &str, shape: Shape) -> Caps {
             review_plan: minutes(&[1, 5, 30]),
             costs: Vec::new(),
         },
+        survey: None,
         reviews: false,
         repeat_when_absent: false,
         gathers: 1,
@@ -518,6 +519,10 @@ impl Channel for Played {
     }
 
     fn pages(&self) -> Option<&dyn Pages> {
+        None
+    }
+
+    fn surveys(&self) -> Option<&dyn Surveys> {
         None
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lubu_channels::{
     Call, Caps, Channel, Document, Draft, Effect, Evidence, Failure, Fate, Finding, Goal, Health,
-    Job, Kind, LookCaps, Match, Media, Next, Pages, Quota, Receipt, Seen, Sighting, Step, Target,
-    Timestamp, Truth, UpdateBy, Verdict, WithdrawBy, Words,
+    Job, Kind, LookCaps, Match, Media, Next, Pages, Quota, Receipt, Seen, Sighting, Step, Surveys,
+    Target, Timestamp, Truth, UpdateBy, Verdict, WithdrawBy, Words,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -100,6 +100,7 @@ impl Scripted {
                 review_plan: [1, 5].map(Duration::from_mins).to_vec(),
                 costs: Vec::new(),
             },
+            survey: None,
             reviews: false,
             repeat_when_absent: false,
             gathers: 1,
@@ -370,6 +371,10 @@ impl Channel for Scripted {
     }
 
     fn pages(&self) -> Option<&dyn Pages> {
+        None
+    }
+
+    fn surveys(&self) -> Option<&dyn Surveys> {
         None
     }
 }

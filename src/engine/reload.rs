@@ -30,6 +30,7 @@ impl Engine {
             let mut benches = self.benches.write().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *benches, after.clone())
         };
+        self.hub.know_sites(&after);
         for number in before.keys().filter(|number| !after.contains_key(number)) {
             self.hub.remove(*number);
         }

@@ -14,6 +14,9 @@ pub const WATCHES: &[u8] = b"f";
 /// The last pass over each channel.
 pub const PATROLS: &[u8] = b"v";
 
+/// What surveys found on each channel.
+pub const CENSUSES: &[u8] = b"p";
+
 /// Every delivery that is not at rest, under a key of its own: a start reads these, however many are finished.
 pub const UNSETTLED: &[u8] = b"u";
 /// Stands there once [`UNSETTLED`] is whole: the first stores had none.
@@ -74,6 +77,10 @@ pub fn watches(item: ItemId) -> Vec<u8> {
 
 pub fn patrol(number: ChannelNo) -> Vec<u8> {
     join(b'v', &[&number.0.to_be_bytes()])
+}
+
+pub fn census(number: ChannelNo) -> Vec<u8> {
+    join(b'p', &[&number.0.to_be_bytes()])
 }
 
 /// Whose record a delivery's key names, without reading it.

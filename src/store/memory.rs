@@ -24,6 +24,7 @@ use crate::model::finding::Watch;
 use crate::model::halt::{SetBack, StopOrder};
 use crate::model::item::{Item, Revision};
 use crate::model::patrol::Patrol;
+use crate::model::survey::Census;
 
 /// What outlives a process.
 #[derive(Debug, Clone, Default)]
@@ -200,6 +201,15 @@ impl Store for Memory {
         Ok(Stretch { deliveries, next })
     }
 
+    async fn recorded(&self, channel: ChannelNo, before: Option<DeliveryId>) -> Stored<Stretch> {
+        let mut deliveries: Vec<Delivery> = self.read(|view| all(view, keys::DELIVERIES))?;
+        deliveries
+            .retain(|one| one.id.channel == channel && before.is_none_or(|before| one.id < before));
+        deliveries.reverse();
+        let next = None;
+        Ok(Stretch { deliveries, next })
+    }
+
     async fn watch(&self, id: DeliveryId) -> Stored<Option<Watch>> {
         self.read(|view| get(view, &keys::watch(id)))
     }
@@ -217,6 +227,10 @@ impl Store for Memory {
 
     async fn patrols(&self) -> Stored<Vec<Patrol>> {
         self.read(|view| all(view, keys::PATROLS))
+    }
+
+    async fn censuses(&self) -> Stored<Vec<Census>> {
+        self.read(|view| all(view, keys::CENSUSES))
     }
 
     async fn channels(&self) -> Stored<Vec<ChannelRecord>> {

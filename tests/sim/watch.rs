@@ -713,6 +713,18 @@ impl Store for Watched {
         self.read(self.inner.published(channel, before)).await
     }
 
+    async fn recorded(
+        &self,
+        channel: ChannelNo,
+        before: Option<DeliveryId>,
+    ) -> Stored<lubu::store::Stretch> {
+        self.read(self.inner.recorded(channel, before)).await
+    }
+
+    async fn censuses(&self) -> Stored<Vec<lubu::model::survey::Census>> {
+        self.read(self.inner.censuses()).await
+    }
+
     async fn watch(&self, id: DeliveryId) -> Stored<Option<lubu::model::finding::Watch>> {
         self.read(self.inner.watch(id)).await
     }

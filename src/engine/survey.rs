@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 
+use chrono::TimeDelta;
 use lubu_channels::{
     Draft, Failure, Fate, Kind, Posted, Sign, Stands, Surveyed as Listed, Surveys, Timestamp, Words,
 };
@@ -23,6 +24,8 @@ use crate::store::{Act, Answer, Refusal, StoreError, Stored};
 /// Texts that are compared with posts that no record names: of what waits, and of what was sent without a
 /// word of where it is.
 const COMPARED: usize = 500;
+/// So far from its own post a second one of the same call may come up; the same text later is another item's.
+const DAY: TimeDelta = TimeDelta::days(1);
 
 /// What a survey came to.
 #[derive(Debug)]
@@ -203,6 +206,17 @@ async fn by_item(bench: &Bench, post: Posted, item: ItemId) -> Stored<Option<Fou
     Ok(Some(found(post, Some(item), whose)))
 }
 
+/// What a text may be compared with.
+#[derive(Clone, Copy)]
+enum Known {
+    /// Not on record as sent, and not at rest.
+    Unsent,
+    /// Sent without a word of where it is.
+    Nameless,
+    /// Sent, and its post is on record; the platform may have made a second one at about that time.
+    Named(Timestamp),
+}
+
 /// A walk over what is on record of the channel, newest item first, for posts that name no item.
 struct Walk<'a> {
     bench: &'a Bench,
@@ -218,31 +232,31 @@ impl Walk<'_> {
     async fn records(&mut self, first: bool) -> Stored<()> {
         let number = self.bench.policy.number;
         let mut before = None;
-        let mut nameless = Vec::new();
+        let mut compared = Vec::new();
         loop {
             let stretch = self.bench.shared.store.recorded(number, before).await?;
             for delivery in stretch.deliveries {
-                let sent = explains(&delivery, Stands::Public);
-                if sent {
-                    let up = delivery.first_live.unwrap_or(delivery.since);
+                self.name(&delivery);
+                let known = known(&delivery);
+                if let Some(Known::Named(up)) = known {
                     self.latest = self.latest.max(Some(up));
+                } else if matches!(known, Some(Known::Nameless)) {
+                    self.latest = self.latest.max(Some(delivery.since));
                 }
-                if !self.names(&delivery) && may_be_nameless(&delivery, sent) {
-                    nameless.push((delivery.id, sent));
-                }
+                let more = known.filter(|_| compared.len() < COMPARED);
+                compared.extend(more.map(|known| (delivery.id, known)));
             }
-            nameless.truncate(COMPARED);
-            let known = !first || self.latest.is_some();
+            let ended = self.texts.is_empty() && (!first || self.latest.is_some());
             match stretch.next {
-                Some(next) if !(self.texts.is_empty() && known) => before = Some(next),
+                Some(next) if !ended => before = Some(next),
                 Some(_) | None => break,
             }
         }
-        for (id, sent) in nameless {
+        for (id, known) in compared {
             if self.texts.is_empty() {
                 break;
             }
-            self.compare(id, sent).await?;
+            self.compare(id, known).await?;
         }
         for post in std::mem::take(&mut self.texts) {
             if matches!(post.sign, Sign::Text { own_app: true, .. }) {
@@ -252,48 +266,57 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn names(&mut self, delivery: &Delivery) -> bool {
+    fn name(&mut self, delivery: &Delivery) {
         let is = |post: &Posted| names(delivery, &post.remote_id, post.address.as_deref());
-        let (named, others): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.texts).into_iter().partition(is);
-        self.texts = others;
-        let any = !named.is_empty();
-        let item = Some(delivery.id.item);
-        let named = named.into_iter();
-        self.found
-            .extend(named.map(|post| found(post, item, Whose::Explained)));
-        any
+        self.take(delivery.id.item, Whose::Explained, is);
     }
 
-    /// Its signed text, and which of the posts reads like it. Each delivery explains one post and no second.
-    async fn compare(&mut self, id: DeliveryId, sent: bool) -> Stored<()> {
+    fn take(&mut self, item: ItemId, whose: Whose, is: impl Fn(&Posted) -> bool) {
+        let (taken, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.texts).into_iter().partition(is);
+        self.texts = others;
+        let taken = taken.into_iter();
+        self.found
+            .extend(taken.map(|post| found(post, Some(item), whose)));
+    }
+
+    /// Its signed text, and which of the posts read like it.
+    async fn compare(&mut self, id: DeliveryId, known: Known) -> Stored<()> {
         let Some(delivery) = self.bench.shared.store.delivery(id).await? else {
             return Ok(());
         };
         let Some(draft) = signed(self.bench, &delivery).await? else {
             return Ok(());
         };
-        let like = |post: &Posted| self.surveys.reads_as(post, &draft);
-        let whose = if sent {
-            Whose::Explained
-        } else {
-            Whose::Unsent
-        };
-        if let Some(place) = self.texts.iter().position(like) {
-            let post = self.texts.remove(place);
-            self.found.push(found(post, Some(id.item), whose));
+        let surveys = self.surveys;
+        let like = |post: &Posted| surveys.reads_as(post, &draft);
+        let near = |post: &Posted, up: Timestamp| post.at.is_none_or(|at| (at - up).abs() <= DAY);
+        match known {
+            Known::Unsent => self.take(id.item, Whose::Unsent, like),
+            Known::Nameless => self.take(id.item, Whose::Explained, like),
+            Known::Named(up) => {
+                self.take(id.item, Whose::Explained, |post| {
+                    near(post, up) && like(post)
+                });
+            }
         }
         Ok(())
     }
 }
 
-/// Sent without its id being known, or never: only its text can tell.
-fn may_be_nameless(delivery: &Delivery, sent: bool) -> bool {
-    let remote = delivery
-        .copy
-        .as_ref()
-        .and_then(|copy| copy.remote_id.as_ref());
-    !sent && !delivery.public_state().at_rest() || sent && remote.is_none()
+fn known(delivery: &Delivery) -> Option<Known> {
+    if !explains(delivery, Stands::Public) {
+        let waits = !delivery.public_state().at_rest();
+        return waits.then_some(Known::Unsent);
+    }
+    let copy = delivery.copy.as_ref();
+    let named = copy.is_some_and(|copy| copy.remote_id.is_some());
+    let up = delivery.first_live.unwrap_or(delivery.since);
+    Some(if named {
+        Known::Named(up)
+    } else {
+        Known::Nameless
+    })
 }
 
 async fn signed(bench: &Bench, delivery: &Delivery) -> Stored<Option<std::sync::Arc<Draft>>> {

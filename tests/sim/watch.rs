@@ -387,6 +387,11 @@ impl Known {
                 }
             }
             Answer::Deliveries(all) => all.iter().for_each(|one| self.stands(one)),
+            Answer::Surveyed(surveyed) => {
+                if let Some(one) = surveyed.census.open.first() {
+                    self.breach(format!("a post of ours is called nobody's: {one:?}"));
+                }
+            }
             Answer::Channel(_) | Answer::Accepted(_) | Answer::Done => {}
         }
     }

@@ -503,7 +503,11 @@ impl Lane {
             health,
             pause,
             burst,
+            missed,
         } = report;
+        if missed {
+            self.survey.again(self.bench.channel.as_ref());
+        }
         let ran = self.running.remove(&delivery.id);
         if burst.is_none() {
             self.panics.remove(&delivery.id);

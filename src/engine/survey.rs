@@ -6,8 +6,8 @@
 //! what waits compared: so an ordinary start reads the list and a few records.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use chrono::TimeDelta;
 use lubu_channels::{
     Draft, Failure, Fate, Kind, Posted, Sign, Stands, Surveyed as Listed, Surveys, Timestamp, Words,
 };
@@ -16,16 +16,14 @@ use super::attempt::Stumble;
 use super::compose::compose;
 use super::{Bench, Hub};
 use crate::ids::{DeliveryId, ItemId};
-use crate::model::delivery::Delivery;
-use crate::model::survey::{Census, Found, Stranger, Whose, explains, names};
+use crate::model::delivery::{Delivery, Event, JobNow};
+use crate::model::survey::{Census, Found, Stranger, Whose, explains, judge, names, whose};
 use crate::store::act::{Share, Surveyed};
 use crate::store::{Act, Answer, Refusal, StoreError, Stored};
 
 /// Texts that are compared with posts that no record names: of what waits, and of what was sent without a
 /// word of where it is.
 const COMPARED: usize = 500;
-/// So far from its own post a second one of the same call may come up; the same text later is another item's.
-const DAY: TimeDelta = TimeDelta::days(1);
 
 /// What a survey came to.
 #[derive(Debug)]
@@ -58,8 +56,18 @@ pub(super) async fn survey(bench: &Bench, hub: &Hub) -> Stored<Came> {
         Ok(Listed::CannotTell(words)) => return Ok(Came::Blind(words)),
         Err(failure) => return Ok(Came::Failed(Box::new(failure))),
     };
-    let (found, latest) = identify(bench, hub, surveys, posts).await?;
     let channel = bench.policy.number;
+    let censuses = bench.shared.store.censuses().await?;
+    let census = censuses.into_iter().find(|one| one.channel == channel);
+    let (found, latest) = identify(bench, hub, surveys, posts, census.as_ref()).await?;
+    let now = bench.shared.time.now();
+    // First, and one act each: a crash in between leaves them held, and the next survey finds as much.
+    hold_back(
+        bench,
+        hub,
+        &judge(census, channel, found.clone(), latest, now),
+    )
+    .await?;
     let act = Act::Survey {
         channel,
         found,
@@ -72,6 +80,41 @@ pub(super) async fn survey(bench: &Bench, hub: &Hub) -> Stored<Came> {
         }
         _ => Ok(Came::Stopped),
     }
+}
+
+/// As in a store that was restored: what may be out already does not go out by itself, and is looked for.
+async fn hold_back(bench: &Bench, hub: &Hub, census: &Census) -> Stored<()> {
+    let (store, channel) = (&bench.shared.store, bench.policy.number);
+    let held = match census.in_question() {
+        Some(items) => {
+            let mut held = Vec::new();
+            for item in items {
+                held.extend(store.delivery(DeliveryId { item, channel }).await?);
+            }
+            held
+        }
+        None => store.unsettled().await?,
+    };
+    for delivery in held {
+        let due = delivery.goes_on() && !explains(&delivery, Stands::Public);
+        if delivery.id.channel != channel || !due || delivery.withdrawing() {
+            continue;
+        }
+        let act = Act::Settle {
+            id: delivery.id,
+            version: delivery.version,
+            event: Box::new(Event::Restored),
+            dice: 0.5,
+            lane: None,
+        };
+        match store.act(act).await {
+            Ok(Answer::Settled(after, _)) => hub.wake(&[*after]),
+            // It moved meanwhile.
+            Ok(_) | Err(StoreError::Refused(Refusal::Stale | Refusal::Illegal(_))) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 async fn list(bench: &Bench, surveys: &dyn Surveys) -> Result<Listed, Failure> {
@@ -137,16 +180,13 @@ async fn identify(
     hub: &Hub,
     surveys: &dyn Surveys,
     posts: Vec<Posted>,
+    census: Option<&Census>,
 ) -> Stored<(Vec<Found>, Option<Timestamp>)> {
-    let store = &bench.shared.store;
-    let censuses = store.censuses().await?;
-    let number = bench.policy.number;
-    let census = censuses.into_iter().find(|one| one.channel == number);
     let mut found = Vec::new();
     let mut texts = Vec::new();
     for post in posts {
         let settled = |census: &Census| census.has_accepted(&post.remote_id);
-        if census.as_ref().is_some_and(settled) {
+        if census.is_some_and(settled) {
             continue;
         }
         match named(hub, &post) {
@@ -156,7 +196,7 @@ async fn identify(
             None => {}
         }
     }
-    let former = |post: &Posted| census.as_ref().is_some_and(|one| one.is_former(post.at));
+    let former = |post: &Posted| census.is_some_and(|one| one.is_former(post.at));
     texts.retain(|post| !former(post));
     let mut latest = None;
     if census.is_none() || !texts.is_empty() {
@@ -197,24 +237,12 @@ async fn by_item(bench: &Bench, post: Posted, item: ItemId) -> Stored<Option<Fou
     let channel = bench.policy.number;
     let id = DeliveryId { item, channel };
     let whose = match bench.shared.store.delivery(id).await? {
-        Some(delivery) if explains(&delivery, post.stands) => Whose::Explained,
-        Some(_) => Whose::Unsent,
+        Some(delivery) => of_item(&delivery, &post),
         // Readers get nothing of it, and the item may have been erased since.
         None if post.stands == Stands::Notice => return Ok(None),
         None => Whose::Nobodys,
     };
     Ok(Some(found(post, Some(item), whose)))
-}
-
-/// What a text may be compared with.
-#[derive(Clone, Copy)]
-enum Known {
-    /// Not on record as sent, and not at rest.
-    Unsent,
-    /// Sent without a word of where it is.
-    Nameless,
-    /// Sent, and its post is on record; the platform may have made a second one at about that time.
-    Named(Timestamp),
 }
 
 /// A walk over what is on record of the channel, newest item first, for posts that name no item.
@@ -237,14 +265,15 @@ impl Walk<'_> {
             let stretch = self.bench.shared.store.recorded(number, before).await?;
             for delivery in stretch.deliveries {
                 self.name(&delivery);
-                let known = known(&delivery);
-                if let Some(Known::Named(up)) = known {
+                let sent = explains(&delivery, Stands::Public);
+                if sent {
+                    let up = delivery.first_live.unwrap_or(delivery.since);
                     self.latest = self.latest.max(Some(up));
-                } else if matches!(known, Some(Known::Nameless)) {
-                    self.latest = self.latest.max(Some(delivery.since));
                 }
-                let more = known.filter(|_| compared.len() < COMPARED);
-                compared.extend(more.map(|known| (delivery.id, known)));
+                let may = sent || !delivery.public_state().at_rest();
+                if may && compared.len() < COMPARED {
+                    compared.push(delivery.id);
+                }
             }
             let ended = self.texts.is_empty() && (!first || self.latest.is_some());
             match stretch.next {
@@ -252,11 +281,11 @@ impl Walk<'_> {
                 Some(_) | None => break,
             }
         }
-        for (id, known) in compared {
+        for id in compared {
             if self.texts.is_empty() {
                 break;
             }
-            self.compare(id, known).await?;
+            self.compare(id).await?;
         }
         for post in std::mem::take(&mut self.texts) {
             if matches!(post.sign, Sign::Text { own_app: true, .. }) {
@@ -267,65 +296,61 @@ impl Walk<'_> {
     }
 
     fn name(&mut self, delivery: &Delivery) {
-        let is = |post: &Posted| names(delivery, &post.remote_id, post.address.as_deref());
-        self.take(delivery.id.item, Whose::Explained, is);
+        self.take(delivery, |_, post| {
+            let is = names(delivery, &post.remote_id, post.address.as_deref());
+            is.then_some(Whose::Explained)
+        });
     }
 
-    fn take(&mut self, item: ItemId, whose: Whose, is: impl Fn(&Posted) -> bool) {
-        let (taken, others): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.texts).into_iter().partition(is);
-        self.texts = others;
-        let taken = taken.into_iter();
-        self.found
-            .extend(taken.map(|post| found(post, Some(item), whose)));
+    /// Those that this tells whose they are.
+    fn take(
+        &mut self,
+        delivery: &Delivery,
+        whose: impl Fn(&dyn Surveys, &Posted) -> Option<Whose>,
+    ) {
+        for post in std::mem::take(&mut self.texts) {
+            match whose(self.surveys, &post) {
+                Some(whose) => self.found.push(found(post, Some(delivery.id.item), whose)),
+                None => self.texts.push(post),
+            }
+        }
     }
 
-    /// Its signed text, and which of the posts read like it.
-    async fn compare(&mut self, id: DeliveryId, known: Known) -> Stored<()> {
+    /// Its signed texts, and which of the posts read like them: like what was sent, or what is wanted.
+    async fn compare(&mut self, id: DeliveryId) -> Stored<()> {
         let Some(delivery) = self.bench.shared.store.delivery(id).await? else {
             return Ok(());
         };
-        let Some(draft) = signed(self.bench, &delivery).await? else {
-            return Ok(());
-        };
-        let surveys = self.surveys;
-        let like = |post: &Posted| surveys.reads_as(post, &draft);
-        let near = |post: &Posted, up: Timestamp| post.at.is_none_or(|at| (at - up).abs() <= DAY);
-        match known {
-            Known::Unsent => self.take(id.item, Whose::Unsent, like),
-            Known::Nameless => self.take(id.item, Whose::Explained, like),
-            Known::Named(up) => {
-                self.take(id.item, Whose::Explained, |post| {
-                    near(post, up) && like(post)
-                });
-            }
+        let job = delivery.job.clone();
+        let plan = delivery.plan(&self.bench.policy);
+        let other = plan.filter(|plan| Some(&plan.draft) != job.as_ref().map(|job| &job.draft));
+        for (now, ran) in [(job, true), (other, false)] {
+            let Some(now) = now else { continue };
+            let Some(draft) = signed(self.bench, &delivery, &now).await? else {
+                continue;
+            };
+            self.take(&delivery, |surveys, post| {
+                let like = surveys.reads_as(post, &draft);
+                like.then(|| {
+                    if ran {
+                        of_item(&delivery, post)
+                    } else {
+                        Whose::Unsent
+                    }
+                })
+            });
         }
         Ok(())
     }
 }
 
-fn known(delivery: &Delivery) -> Option<Known> {
-    if !explains(delivery, Stands::Public) {
-        let waits = !delivery.public_state().at_rest();
-        return waits.then_some(Known::Unsent);
-    }
-    let copy = delivery.copy.as_ref();
-    let named = copy.is_some_and(|copy| copy.remote_id.is_some());
-    let up = delivery.first_live.unwrap_or(delivery.since);
-    Some(if named {
-        Known::Named(up)
-    } else {
-        Known::Nameless
-    })
+fn of_item(delivery: &Delivery, post: &Posted) -> Whose {
+    let (id, address) = (&post.remote_id, post.address.as_deref());
+    whose(delivery, id, address, post.at, post.stands)
 }
 
-async fn signed(bench: &Bench, delivery: &Delivery) -> Stored<Option<std::sync::Arc<Draft>>> {
-    let plan = delivery
-        .job
-        .clone()
-        .or_else(|| delivery.plan(&bench.policy));
-    let Some(plan) = plan else { return Ok(None) };
-    match compose(bench, delivery, &plan).await {
+async fn signed(bench: &Bench, delivery: &Delivery, now: &JobNow) -> Stored<Option<Arc<Draft>>> {
+    match compose(bench, delivery, now).await {
         Ok(job) => Ok(job.subjects.into_iter().next().map(|one| one.draft)),
         Err(Stumble::NoDraft) => Ok(None),
         Err(Stumble::Store(error)) => Err(error),

@@ -7,7 +7,8 @@
 //!
 //! Pure: who asks the platform and the store is the engine, and the writer decides by [`judge`].
 
-use lubu_channels::{Effect, Stands, Timestamp, Words};
+use chrono::TimeDelta;
+use lubu_channels::{Effect, Stands, Step, Timestamp, Words};
 use serde::{Deserialize, Serialize};
 
 use super::channel::Pause;
@@ -16,6 +17,8 @@ use crate::ids::{ChannelNo, ItemId};
 
 /// Accepted posts that are remembered. A list shows far fewer, so that none comes back into sight.
 const REMEMBERED: usize = 1000;
+/// So far from its own post a second one of the same call may come up.
+const TWIN: TimeDelta = TimeDelta::hours(1);
 /// Posts that a sentence names; the list beside it has them all.
 const NAMED: usize = 3;
 
@@ -129,6 +132,13 @@ impl Census {
         known
     }
 
+    /// Items whose deliveries are not to go out by themselves; `None` where nobody can say which.
+    pub fn in_question(&self) -> Option<Vec<ItemId>> {
+        let nameless = self.open.iter().any(|one| one.item.is_none());
+        let unsent = self.open.iter().filter(|one| one.unsent);
+        (!nameless).then(|| unsent.filter_map(|one| one.item).collect())
+    }
+
     /// Why the channel stands still; none while nothing is open.
     pub fn pause(&self, channel: &str, now: Timestamp) -> Option<Pause> {
         (!self.open.is_empty()).then(|| Pause {
@@ -176,18 +186,20 @@ pub fn judge(
     census
 }
 
-/// Whether a run on record may have put something there that stands like this.
+/// Whether something of it may stand there like this now, by what is on record.
 pub fn explains(delivery: &Delivery, stands: Stands) -> bool {
+    let shows =
+        |step: &Step| step.shows || matches!(step.effect, Effect::Public | Effect::Keyed { .. });
     let public = delivery.shown
         || delivery.copy.is_some()
-        || delivery.first_live.is_some()
-        || delivery.doubt.is_some()
-        || delivery.said_absent.is_some();
+        || delivery
+            .doubt
+            .as_ref()
+            .is_some_and(|doubt| !doubt.absent && shows(&doubt.step));
     let begun = match &delivery.state {
-        State::Working { step, .. } => {
-            step.shows || matches!(step.effect, Effect::Public | Effect::Keyed { .. })
-        }
-        State::Unknown(_) | State::Review { .. } | State::Live | State::Withdrawn => true,
+        State::Working { step, .. } => shows(step),
+        State::Unknown(unknown) => shows(&unknown.step),
+        State::Review { .. } | State::Live | State::Withdrawn => true,
         // It was prepared here for a person, who may have pressed the button.
         State::Held {
             why: Hold::Person(_) | Hold::Unseen(_) | Hold::Differs(_),
@@ -198,6 +210,38 @@ pub fn explains(delivery: &Delivery, stands: Stands) -> bool {
         }
     };
     public || begun || (stands == Stands::Draft && delivery.has_remote())
+}
+
+/// What the store makes of a post that shows this item. Its record may name another post of it: one that came up
+/// at about that time is a twin, which looks find; one of another time was sent by a run that is on no record.
+pub fn whose(
+    delivery: &Delivery,
+    remote_id: &str,
+    address: Option<&str>,
+    at: Option<Timestamp>,
+    stands: Stands,
+) -> Whose {
+    if names(delivery, remote_id, address) {
+        return Whose::Explained;
+    }
+    let now = explains(delivery, stands) && is_near(delivery, at);
+    // What was taken down may still be listed; what came up since was sent by nobody here.
+    let gone = delivery.first_live.is_some() && at.is_some_and(|at| at <= delivery.since);
+    if now || gone {
+        Whose::Explained
+    } else {
+        Whose::Unsent
+    }
+}
+
+/// Whether a post of that time may be of the run on record.
+fn is_near(delivery: &Delivery, at: Option<Timestamp>) -> bool {
+    let known = delivery.copy.as_ref();
+    let known = known.is_some_and(|copy| copy.remote_id.is_some());
+    let (Some(up), Some(at)) = (delivery.first_live.filter(|_| known), at) else {
+        return true;
+    };
+    (at - up).abs() <= TWIN
 }
 
 /// Whether its record names this post.
@@ -221,6 +265,15 @@ fn words(open: &[Stranger], channel: &str) -> Words {
         ("", "")
     };
     let unsent = open.iter().find(|one| one.unsent).and_then(|one| one.item);
+    let nameless = open.iter().any(|one| one.item.is_none());
+    let (all_zh, all_en) = if nameless {
+        (
+            "有的认不出是哪条信息，待发的因此都已暂缓，正在核对；确认平台上没有的用 lubu release 放行。",
+            " Of some nobody can say which item they show, so everything that waits is held and looked for; let go what is not there with `lubu release`.",
+        )
+    } else {
+        ("", "")
+    };
     let (say_zh, say_en) = unsent.map_or_else(Default::default, |item| {
         (
             format!(
@@ -233,11 +286,11 @@ fn words(open: &[Stranger], channel: &str) -> Words {
     });
     Words::new(
         format!(
-            "平台上有 {count} 条本系统没有发送记录的内容：{}{more_zh}。本机可能被恢复到了较早的状态，为免重复发布已停发本渠道（撤下照常）。请逐条到平台上核实。{say_zh}核实后 lubu channels resume {channel}",
+            "平台上有 {count} 条本系统没有发送记录的内容：{}{more_zh}。本机可能被恢复到了较早的状态，为免重复发布已停发本渠道（撤下照常）。请逐条到平台上核实。{say_zh}{all_zh}核实后 lubu channels resume {channel}",
             zh.join("；")
         ),
         format!(
-            "{count} posts are public of which nothing is on record: {}{more_en}. The machine may have been set back to an earlier state, so nothing more is sent here; withdrawals go on. Look at each on the platform.{say_en} Then `lubu channels resume {channel}`",
+            "{count} posts are public of which nothing is on record: {}{more_en}. The machine may have been set back to an earlier state, so nothing more is sent here; withdrawals go on. Look at each on the platform.{say_en}{all_en} Then `lubu channels resume {channel}`",
             en.join("; ")
         ),
     )
@@ -255,8 +308,8 @@ fn told(one: &Stranger, unknown: &str) -> String {
 mod tests {
     use super::*;
     use crate::ids::DeliveryId;
-    use crate::model::delivery::{Wanted, Why};
-    use lubu_channels::{Evidence, Progress};
+    use crate::model::delivery::{Doubt, Wanted, Why};
+    use lubu_channels::{Evidence, Goal, Progress};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_timestamp(second, 0).unwrap()
@@ -389,9 +442,53 @@ mod tests {
         one.progress = Progress::default().with("draft", "m1");
         assert!(!explains(&one, Stands::Public), "only prepared");
         assert!(explains(&one, Stands::Draft));
-        one.shown = true;
+        one.doubt = Some(doubt(true));
+        assert!(!explains(&one, Stands::Public), "it was not there, and is");
+        one.doubt = Some(doubt(false));
         assert!(explains(&one, Stands::Public));
         assert!(explains(&delivery(State::Withdrawn), Stands::Notice));
+    }
+
+    fn doubt(absent: bool) -> Doubt {
+        Doubt {
+            step: Step::new("share", Effect::Public),
+            goal: Goal::Publish,
+            since: at(0),
+            began: at(0),
+            ended: at(0),
+            absent,
+            echo: false,
+        }
+    }
+
+    #[test]
+    fn another_post_of_an_item_is_a_twin_at_the_time_and_an_unknown_run_at_another() {
+        let mut one = delivery(State::Live);
+        one.first_live = Some(at(9_000));
+        one.copy = Some(lubu_channels::Copy {
+            place: 0,
+            revision: 1,
+            remote_id: Some("7".into()),
+            address: None,
+            evidence: Evidence::ReadBack,
+            seen_at: at(9_000),
+        });
+        let of = |id: &str, second| whose(&one, id, None, Some(at(second)), Stands::Public);
+        assert_eq!(of("7", 99_000), Whose::Explained);
+        assert_eq!(of("8", 9_100), Whose::Explained);
+        assert_eq!(of("8", 99_000), Whose::Unsent);
+    }
+
+    #[test]
+    fn what_was_taken_down_may_still_be_listed_and_nothing_newer() {
+        let due = State::Due {
+            at: at(0),
+            why: Why::Fresh,
+        };
+        let mut one = delivery(due);
+        (one.first_live, one.since) = (Some(at(50)), at(100));
+        let of = |second| whose(&one, "8", None, Some(at(second)), Stands::Public);
+        assert_eq!((of(40), of(140)), (Whose::Explained, Whose::Unsent));
     }
 
     #[test]

@@ -235,8 +235,6 @@ pub struct Surveyed {
     pub news: usize,
     /// Why the channel stands still from now on.
     pub pause: Option<Pause>,
-    /// What is public though not on record as sent, and is looked for.
-    pub held: Vec<Delivery>,
 }
 
 #[derive(Debug)]

@@ -30,7 +30,7 @@ use crate::model::survey::Census;
 #[derive(Debug, Clone, Default)]
 pub struct Kept(Arc<Mutex<Shelves>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Shelves {
     table: Table,
     blobs: BTreeMap<String, Arc<Vec<u8>>>,
@@ -40,6 +40,12 @@ struct Shelves {
 impl Kept {
     fn lock(&self) -> MutexGuard<'_, Shelves> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As it stands now, apart: what a snapshot of the machine holds.
+    #[must_use]
+    pub fn snapshot(&self) -> Self {
+        Self(Arc::new(Mutex::new(self.lock().clone())))
     }
 
     /// Every act so far, as the audit log keeps it.

@@ -114,10 +114,6 @@ impl Lane {
                     // Once more when a person lets it go on: what was found may not have been all.
                     self.survey.again(self.bench.channel.as_ref());
                 }
-                self.hub.wake(&surveyed.held);
-                for held in surveyed.held {
-                    self.hear(Box::new(held));
-                }
             }
             Ok(Came::Blind(words)) => {
                 let channel = &self.bench.policy.name;

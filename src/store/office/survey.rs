@@ -1,10 +1,9 @@
 //! Public posts that nothing on record explains: they stop their channel here, in the same act that records them.
 
 use super::{Decided, Desk, header, policy_or_retired};
-use crate::ids::{ChannelNo, DeliveryId, ItemId};
+use crate::ids::{ChannelNo, ItemId};
 use crate::model::channel::{ChannelRecord, Pause};
-use crate::model::delivery::{Delivery, Event};
-use crate::model::survey::{Census, Found, Stranger, judge};
+use crate::model::survey::{Census, Found, judge};
 use crate::store::act::{Actor, Answer, LaneNews, Refusal, Surveyed};
 use crate::store::embedded::record;
 use crate::store::keys;
@@ -15,8 +14,7 @@ impl Desk<'_> {
         self.get(&keys::census(channel), "survey")
     }
 
-    /// True on disk afterwards: what the survey found; while anything of it is open, the channel is paused; and
-    /// whatever is public without being on record as sent does not go out by itself.
+    /// True on disk afterwards: what the survey found; while anything of it is open, the channel is paused.
     pub(super) fn survey(
         &mut self,
         channel: ChannelNo,
@@ -28,7 +26,6 @@ impl Desk<'_> {
         let census = judge(before, channel, found, latest, self.now);
         let news = census.open.len().saturating_sub(known);
         self.put(keys::census(channel), &census, "survey")?;
-        let held = self.hold_unsent(channel, &census.open)?;
         let pause = self.stop_for(&census)?;
         let mut header = header(&Actor::engine(), "survey", None);
         header.delivery = Some(channel.0.to_string());
@@ -41,35 +38,8 @@ impl Desk<'_> {
             census,
             news,
             pause,
-            held,
         };
         Ok((header, Answer::Surveyed(Box::new(surveyed))))
-    }
-
-    /// As in a store that was restored: held, and looked for.
-    fn hold_unsent(
-        &mut self,
-        channel: ChannelNo,
-        open: &[Stranger],
-    ) -> Result<Vec<Delivery>, Refusal> {
-        let policy = policy_or_retired(self.rules, channel);
-        let mut held: Vec<Delivery> = Vec::new();
-        for item in open
-            .iter()
-            .filter(|one| one.unsent)
-            .filter_map(|one| one.item)
-        {
-            let id = DeliveryId { item, channel };
-            let delivery: Option<Delivery> = self.get(&keys::delivery(id), "delivery")?;
-            let known = held.iter().any(|one| one.id == id);
-            let Some(delivery) = delivery.filter(|one| one.goes_on() && !known) else {
-                continue;
-            };
-            let after = self.step(delivery, Event::Restored, &policy, 0.5)?;
-            self.put_delivery(&after)?;
-            held.push(after);
-        }
-        Ok(held)
     }
 
     /// A pause of an operator's is kept in words: resuming ends both.

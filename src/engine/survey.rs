@@ -85,36 +85,45 @@ pub(super) async fn survey(bench: &Bench, hub: &Hub) -> Stored<Came> {
 /// As in a store that was restored: what may be out already does not go out by itself, and is looked for.
 async fn hold_back(bench: &Bench, hub: &Hub, census: &Census) -> Stored<()> {
     let (store, channel) = (&bench.shared.store, bench.policy.number);
-    let held = match census.in_question() {
-        Some(items) => {
-            let mut held = Vec::new();
-            for item in items {
-                held.extend(store.delivery(DeliveryId { item, channel }).await?);
-            }
-            held
-        }
-        None => store.unsettled().await?,
+    let held: Vec<ItemId> = if let Some(items) = census.in_question() {
+        items
+    } else {
+        let all = store.unsettled().await?.into_iter();
+        all.filter(|one| one.id.channel == channel)
+            .map(|one| one.id.item)
+            .collect()
     };
-    for delivery in held {
-        let due = delivery.goes_on() && !explains(&delivery, Stands::Public);
-        if delivery.id.channel != channel || !due || delivery.withdrawing() {
-            continue;
-        }
-        let act = Act::Settle {
-            id: delivery.id,
-            version: delivery.version,
-            event: Box::new(Event::Restored),
-            dice: 0.5,
-            lane: None,
-        };
-        match store.act(act).await {
-            Ok(Answer::Settled(after, _)) => hub.wake(&[*after]),
-            // It moved meanwhile.
-            Ok(_) | Err(StoreError::Refused(Refusal::Stale | Refusal::Illegal(_))) => {}
-            Err(error) => return Err(error),
-        }
+    for item in held {
+        while !is_held(bench, hub, DeliveryId { item, channel }).await? {}
     }
     Ok(())
+}
+
+/// False where it moved meanwhile, such as by a look, and must be asked about again.
+async fn is_held(bench: &Bench, hub: &Hub, id: DeliveryId) -> Stored<bool> {
+    let store = &bench.shared.store;
+    let Some(delivery) = store.delivery(id).await? else {
+        return Ok(true);
+    };
+    let due = delivery.goes_on() && !explains(&delivery, Stands::Public);
+    if !due || delivery.withdrawing() || delivery.is_restored() {
+        return Ok(true);
+    }
+    let act = Act::Settle {
+        id,
+        version: delivery.version,
+        event: Box::new(Event::Restored),
+        dice: 0.5,
+        lane: None,
+    };
+    match store.act(act).await {
+        Ok(Answer::Settled(after, _)) => hub.wake(&[*after]),
+        Ok(_) => {}
+        Err(StoreError::Refused(Refusal::Stale)) => return Ok(false),
+        Err(StoreError::Refused(Refusal::Illegal(_))) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(true)
 }
 
 async fn list(bench: &Bench, surveys: &dyn Surveys) -> Result<Listed, Failure> {

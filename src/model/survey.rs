@@ -226,7 +226,8 @@ pub fn whose(
     }
     let now = explains(delivery, stands) && is_near(delivery, at);
     // What was taken down may still be listed; what came up since was sent by nobody here.
-    let gone = delivery.first_live.is_some() && at.is_some_and(|at| at <= delivery.since);
+    let up = delivery.first_live.map(|up| up + TWIN);
+    let gone = at.zip(up).is_some_and(|(at, up)| at <= up);
     if now || gone {
         Whose::Explained
     } else {
@@ -486,9 +487,9 @@ mod tests {
             why: Why::Fresh,
         };
         let mut one = delivery(due);
-        (one.first_live, one.since) = (Some(at(50)), at(100));
+        one.first_live = Some(at(50));
         let of = |second| whose(&one, "8", None, Some(at(second)), Stands::Public);
-        assert_eq!((of(40), of(140)), (Whose::Explained, Whose::Unsent));
+        assert_eq!((of(40), of(9_000)), (Whose::Explained, Whose::Unsent));
     }
 
     #[test]

@@ -118,9 +118,8 @@ async fn is_held(bench: &Bench, hub: &Hub, id: DeliveryId) -> Stored<bool> {
     };
     match store.act(act).await {
         Ok(Answer::Settled(after, _)) => hub.wake(&[*after]),
-        Ok(_) => {}
+        Ok(_) | Err(StoreError::Refused(Refusal::Illegal(_))) => {}
         Err(StoreError::Refused(Refusal::Stale)) => return Ok(false),
-        Err(StoreError::Refused(Refusal::Illegal(_))) => {}
         Err(error) => return Err(error),
     }
     Ok(true)

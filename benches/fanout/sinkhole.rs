@@ -12,7 +12,7 @@ use lubu_channels::registry::Build;
 use lubu_channels::{
     Call, Caps, Channel, Document, Draft, Effect, Entry, Evidence, Failure, Fate, Finding, Health,
     Job, Kind, LookCaps, Match, Media, Next, Pages, Problem, Receipt, Request, Seen, Sighting,
-    Step, Target, Timestamp, Truth, UpdateBy, Verdict, WithdrawBy, Words,
+    Step, Surveys, Target, Timestamp, Truth, UpdateBy, Verdict, WithdrawBy, Words,
 };
 
 pub fn registry() -> Registry {
@@ -46,6 +46,7 @@ fn build(entry: &Entry<'_>) -> Result<Arc<dyn Channel>, Vec<Problem>> {
             review_plan: vec![Duration::from_mins(1)],
             costs: Vec::new(),
         },
+        survey: None,
         reviews: false,
         repeat_when_absent: false,
         gathers: 1,
@@ -128,6 +129,10 @@ impl Channel for Sinkhole {
     }
 
     fn pages(&self) -> Option<&dyn Pages> {
+        None
+    }
+
+    fn surveys(&self) -> Option<&dyn Surveys> {
         None
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Make;
 use super::world::{Broken, Ended, Outcome, World, claim};
-use crate::contract::{Clock, Effect, Goal, Target, Verdict, WithdrawBy};
+use crate::contract::{Clock, Effect, Goal, Posted, Sign, Stands, Target, Verdict, WithdrawBy};
 
 pub async fn a_publication_is_done_and_then_seen_live_once(make: Make<'_>) -> Outcome {
     let mut world = World::new(make())?;
@@ -260,6 +260,46 @@ pub async fn what_a_run_without_record_published_is_not_denied(make: Make<'_>) -
         })?;
     }
     Ok(())
+}
+
+pub async fn a_survey_lists_what_is_public_and_by_what_it_is_ours(make: Make<'_>) -> Outcome {
+    let mut world = World::new(make())?;
+    let ours = ours(&world).await?;
+    claim(ours.is_empty(), || {
+        format!("nothing was published, and it takes {ours:?} for ours")
+    })?;
+    world.publish().await?;
+    let before = world.changes();
+    let posts = self::ours(&world).await?;
+    claim(world.changes() == before, || {
+        "the survey changed something".into()
+    })?;
+    let [post] = posts.as_slice() else {
+        return Err(Broken(format!(
+            "one of ours is public, and it tells {posts:?}"
+        )));
+    };
+    let known = world.job.sole().and_then(|sole| sole.copy.as_ref());
+    let id = known.and_then(|copy| copy.remote_id.as_deref());
+    claim(id == Some(post.remote_id.as_str()), || {
+        format!("a look saw {known:?}, the survey {post:?}")
+    })?;
+    world.go(Goal::Update, 2)?;
+    let other = matches!(post.sign, Sign::Text { .. }) && world.is_told(post);
+    claim(!other, || "it is taken for another text".into())?;
+    world.go(Goal::Update, 1)?;
+    world.rig.remove();
+    let posts = self::ours(&world).await?;
+    claim(posts.is_empty(), || {
+        format!("it is gone, and it lists {posts:?}")
+    })
+}
+
+/// What a survey shows readers, and can be told for the job's document.
+async fn ours(world: &World) -> Result<Vec<Posted>, Broken> {
+    let mut posts = world.posts().await?;
+    posts.retain(|post| post.stands == Stands::Public && world.is_told(post));
+    Ok(posts)
 }
 
 async fn withdraw(world: &mut World) -> Outcome {

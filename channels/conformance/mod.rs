@@ -79,6 +79,7 @@ cases! {
     WithdrawUndone a_removal_that_did_not_hold_is_asked_for_again life;
     WithdrawStaged a_withdrawal_at_any_stage_leaves_nothing_public life;
     Unrecorded what_a_run_without_record_published_is_not_denied life;
+    Survey a_survey_lists_what_is_public_and_by_what_it_is_ours life;
     Unsent what_was_not_sent_is_tried_again trouble;
     Lost a_lost_answer_is_unsure_unless_a_repeat_is_harmless trouble;
     Unreadable an_unreadable_answer_is_unsure_unless_a_repeat_is_harmless trouble;
@@ -88,6 +89,7 @@ cases! {
     NotGuessed a_step_that_never_arrived_is_not_taken_for_applied trouble;
     Crowd a_crowded_list_is_no_proof_of_absence trouble;
     BrokenLook a_broken_look_is_no_proof_of_absence trouble;
+    BrokenSurvey a_broken_survey_is_no_empty_list trouble;
     Secrets secrets_are_in_no_answer trouble;
 }
 
@@ -107,6 +109,7 @@ pub fn owed(caps: &Caps) -> Vec<Case> {
             Case::UpdateInPlace => in_place,
             Case::UpdateElse => !in_place,
             Case::WithdrawUndone => caps.withdraw != WithdrawBy::Person,
+            Case::Survey | Case::BrokenSurvey => caps.survey.is_some(),
             Case::Crowd => caps.look.rows.is_some(),
             _ => true,
         })

@@ -36,6 +36,16 @@ pub async fn caps_hang_together(make: Make<'_>) -> Outcome {
     claim(names.len() == caps.quotas.len(), || {
         "two quotas share a name".into()
     })?;
+    let surveys = world.channel.surveys().is_some();
+    claim(surveys == caps.survey.is_some(), || {
+        "the caps and the channel disagree about surveys".into()
+    })?;
+    let survey = caps.survey.iter().flat_map(|survey| &survey.costs);
+    for cost in survey.chain(&caps.look.costs) {
+        claim(names.contains(cost.quota.as_str()), || {
+            format!("a look or survey spends the unknown quota {}", cost.quota)
+        })?;
+    }
     while let Ok(step) = world.step()? {
         for cost in &step.costs {
             claim(names.contains(cost.quota.as_str()), || {

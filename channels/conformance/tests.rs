@@ -13,8 +13,8 @@ use crate::conformance::Case;
 use crate::contract::{
     Call, Caps, Channel, Document, Draft, Effect, Evidence, Failure, Fate, Finding, Goal, Health,
     Job, Kind, Limit, LookCaps, Match, Media, Next, Pages, Problem, Quota, Receipt, RemovedBy,
-    Reply, Request, Seen, Sighting, Step, Target, Timestamp, Truth, Unit, UpdateBy, Verdict,
-    Window, WithdrawBy, Words,
+    Reply, Request, Seen, Sighting, Step, Surveys, Target, Timestamp, Truth, Unit, UpdateBy,
+    Verdict, Window, WithdrawBy, Words,
 };
 use crate::kit::{exchange, json, text};
 
@@ -84,6 +84,7 @@ fn toy(sin: Sin) -> Toy {
             review_plan: vec![minutes(1)],
             costs: Vec::new(),
         },
+        survey: None,
         reviews: false,
         repeat_when_absent: true,
         gathers: 1,
@@ -341,6 +342,10 @@ impl Channel for Toy {
     }
 
     fn pages(&self) -> Option<&dyn Pages> {
+        None
+    }
+
+    fn surveys(&self) -> Option<&dyn Surveys> {
         None
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Make;
 use super::peer::{ECHO, Trick, reply};
 use super::world::{Broken, Outcome, World, claim};
-use crate::contract::{Clock, Effect, Failure, Fate, Receipt, Step, Target, Truth};
+use crate::contract::{Clock, Effect, Failure, Fate, Receipt, Step, Surveyed, Target, Truth};
 
 /// One trial: the way up to a step, then the step itself under a trick.
 struct Trial {
@@ -281,6 +281,28 @@ pub async fn a_broken_look_is_no_proof_of_absence(make: Make<'_>) -> Outcome {
                 format!("{trick:?}: {} is called absent", step.name)
             })?;
         }
+    }
+    Ok(())
+}
+
+/// Who lists nothing says that nothing was published without a record: an answer that cannot be read may not say so.
+pub async fn a_broken_survey_is_no_empty_list(make: Make<'_>) -> Outcome {
+    let tricks = [
+        Trick::Instead(reply(200, "{}")),
+        Trick::Instead(reply(200, "<html></html>")),
+        Trick::Instead(reply(500, "")),
+        Trick::AppliedThenLost,
+        Trick::Html,
+    ];
+    for trick in tricks {
+        let mut world = World::new(make())?;
+        world.publish().await?;
+        for _ in 0..6 {
+            world.trick_any(trick.clone());
+        }
+        let surveyed = world.survey().await;
+        let empty = matches!(&surveyed, Ok(Surveyed::Posts(posts)) if posts.is_empty());
+        claim(!empty, || format!("{trick:?}: the list is called empty"))?;
     }
     Ok(())
 }

@@ -13,7 +13,8 @@ use super::rig::Rig;
 use super::tally::Tally;
 use crate::contract::{
     Call, Caps, Channel, Clock, Copy, Effect, Evidence, Failure, Fate, Goal, Job, Manual, Match,
-    Next, Progress, Purse, Receipt, Sighting, Step, Subject, Target, Timestamp, Truth, Verdict,
+    Next, Posted, Progress, Purse, Receipt, Sighting, Sign, Step, Subject, Surveyed, Target,
+    Timestamp, Truth, Verdict,
 };
 
 /// A claim that does not hold, and why.
@@ -153,6 +154,42 @@ impl World {
         let first = sighting.seen.into_iter().next();
         let seen = first.ok_or_else(|| Broken("a look that saw nothing at all".into()))?;
         Ok((sighting.progress, seen.verdict))
+    }
+
+    /// What the platform lists.
+    pub async fn survey(&self) -> Result<Surveyed, Failure> {
+        let Some(surveys) = self.channel.surveys() else {
+            return Ok(Surveyed::Posts(Vec::new()));
+        };
+        let outcome = surveys.survey(&self.call(false)).await;
+        self.note(&outcome);
+        outcome
+    }
+
+    /// The posts of a survey that works.
+    pub async fn posts(&self) -> Result<Vec<Posted>, Broken> {
+        match self.survey().await {
+            Ok(Surveyed::Posts(posts)) => Ok(posts),
+            other => Err(Broken(format!("the survey brings no list: {other:?}"))),
+        }
+    }
+
+    /// Whether a listed post can be told for this job's document.
+    pub fn is_told(&self, posted: &Posted) -> bool {
+        let Some(sole) = self.job.sole() else {
+            return false;
+        };
+        match &posted.sign {
+            Sign::Item(item) => *item == sole.item,
+            Sign::Link(link) => {
+                let document = self.rig.document(sole.revision);
+                document.canonical.as_deref() == Some(link.as_str())
+            }
+            Sign::Text { .. } => {
+                let surveys = self.channel.surveys();
+                surveys.is_some_and(|surveys| surveys.reads_as(posted, &sole.draft))
+            }
+        }
     }
 
     /// The store is older than the world: nothing is known of what was done.

@@ -14,6 +14,8 @@ pub struct Caps {
     pub update: UpdateBy,
     pub withdraw: WithdrawBy,
     pub look: LookCaps,
+    /// The account's newest posts can be listed; the same as [`super::Channel::surveys`].
+    pub survey: Option<SurveyCaps>,
     /// The platform or its editors review before readers see anything.
     pub reviews: bool,
     /// After two covering looks agree that a `Public` step left nothing, repeat it once unasked.
@@ -59,6 +61,14 @@ pub struct LookCaps {
     /// When to look after the last step, until it is live; the last one repeats.
     pub review_plan: Vec<Duration>,
     /// What one look spends of the quotas.
+    pub costs: Vec<Cost>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SurveyCaps {
+    /// How many of the newest posts it lists at most.
+    pub rows: u32,
+    /// What one survey spends of the quotas at most.
     pub costs: Vec<Cost>,
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{
-    Caps, Clock, Cost, Document, Draft, Failure, Finding, Health, Job, Media, Next, Receipt,
-    Sighting, Step, Target, Timestamp, Transport,
+    Caps, Clock, Cost, Document, Draft, Failure, Finding, Health, Job, Media, Next, Posted,
+    Receipt, Sighting, Step, Surveyed, Target, Timestamp, Transport,
 };
 
 /// One configured account or site (渠道).
@@ -18,7 +18,7 @@ use super::{
 /// 3. `perform` makes at most one call that changes the platform, ends by `call.deadline` and
 ///    leaves nothing running. Running it again with the saved progress does what its effect says.
 /// 4. A failure is `Unsure` unless the platform certainly did not apply the call.
-/// 5. `look` and `check` change nothing on the platform.
+/// 5. `look`, `check` and a survey change nothing on the platform.
 /// 6. No answer, error, log line or `Debug` text holds a secret.
 #[async_trait]
 pub trait Channel: Send + Sync + std::fmt::Debug {
@@ -41,6 +41,20 @@ pub trait Channel: Send + Sync + std::fmt::Debug {
 
     /// For channels that are a site of the office's own.
     fn pages(&self) -> Option<&dyn Pages>;
+
+    /// For platforms that list what an account has posted.
+    fn surveys(&self) -> Option<&dyn Surveys>;
+}
+
+/// A platform that lists what an account has posted, whoever posted it.
+#[async_trait]
+pub trait Surveys: Send + Sync {
+    /// The newest posts of the account, as far as [`super::SurveyCaps::rows`]: all that are public through
+    /// this channel and that a step of it can have made, and no post of a kind that it never makes.
+    async fn survey(&self, call: &Call<'_>) -> Result<Surveyed, Failure>;
+
+    /// Whether a post that names no item reads like this draft. Pure.
+    fn reads_as(&self, posted: &Posted, draft: &Draft) -> bool;
 }
 
 /// A site of the office's own: its addresses are ours to give, and it can be served from here.

@@ -17,11 +17,12 @@ mod secret;
 mod settings;
 mod sighting;
 mod step;
+mod survey;
 mod transport;
 mod words;
 
-pub use caps::{Caps, Limit, LookCaps, Quota, Unit, UpdateBy, Window, WithdrawBy};
-pub use channel::{Call, Channel, Pages, Purse};
+pub use caps::{Caps, Limit, LookCaps, Quota, SurveyCaps, Unit, UpdateBy, Window, WithdrawBy};
+pub use channel::{Call, Channel, Pages, Purse, Surveys};
 pub use clock::{Clock, Manual, System, Timestamp};
 pub use document::{
     Attachment, Category, Correction, Document, Link, MediaRef, Related, Relation, Validity,
@@ -33,5 +34,6 @@ pub use secret::Secret;
 pub use settings::{Entry, Problem, ResolveSecret};
 pub use sighting::{Evidence, Health, Match, Receipt, RemovedBy, Seen, Sighting, Truth, Verdict};
 pub use step::{Cost, Effect, Next, Step};
+pub use survey::{Posted, Sign, Stands, Surveyed};
 pub use transport::{Body, Part, Reply, Request, Transport, Trouble};
 pub use words::Words;

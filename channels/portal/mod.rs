@@ -33,8 +33,8 @@ use self::settings::Settings;
 use self::wire::Api;
 use crate::contract::{
     Call, Caps, Channel, Document, Draft, Effect, Entry, Evidence, Failure, Finding, Health, Job,
-    LookCaps, Media, Next, Pages, Problem, Receipt, Sighting, Step, Target, Timestamp, UpdateBy,
-    WithdrawBy, Words,
+    LookCaps, Media, Next, Pages, Problem, Receipt, Sighting, Step, Surveys, Target, Timestamp,
+    UpdateBy, WithdrawBy, Words,
 };
 
 #[derive(Debug)]
@@ -85,6 +85,7 @@ fn caps(settings: &Settings) -> Caps {
             review_plan: settings.review_plan.clone(),
             costs: Vec::new(),
         },
+        survey: None,
         reviews: settings.reviews,
         repeat_when_absent: settings.repeat_when_absent,
         gathers: 1,
@@ -145,6 +146,10 @@ impl Channel for Portal {
     }
 
     fn pages(&self) -> Option<&dyn Pages> {
+        None
+    }
+
+    fn surveys(&self) -> Option<&dyn Surveys> {
         None
     }
 }

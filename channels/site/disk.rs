@@ -105,6 +105,10 @@ impl Disk {
         Ok(true)
     }
 
+    pub fn is_there(&self, file: &str) -> Result<bool, Error> {
+        self.at(file).try_exists()
+    }
+
     /// `None` where there is no such file.
     pub fn read(&self, file: &str) -> Result<Option<Vec<u8>>, Error> {
         match fs::read(self.at(file)) {

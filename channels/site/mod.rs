@@ -21,6 +21,7 @@ mod record;
 mod render;
 mod serve;
 mod settings;
+mod survey;
 mod way;
 
 #[cfg(test)]
@@ -41,8 +42,8 @@ use self::render::Frame;
 use self::settings::{LookBy, Settings};
 use crate::contract::{
     Call, Caps, Channel, Document, Draft, Entry, Evidence, Failure, Finding, Health, Job, LookCaps,
-    Media, Next, Pages, Problem, Receipt, Sighting, Step, Target, Timestamp, UpdateBy, WithdrawBy,
-    Words,
+    Media, Next, Pages, Posted, Problem, Receipt, Sighting, Step, SurveyCaps, Surveyed, Surveys,
+    Target, Timestamp, UpdateBy, WithdrawBy, Words,
 };
 
 /// Pictures and attachments as this site keeps them, for adapters that link to them.
@@ -104,6 +105,10 @@ fn caps(settings: &Settings) -> Caps {
             review_plan: plan,
             costs: Vec::new(),
         },
+        survey: Some(SurveyCaps {
+            rows: survey::ROWS,
+            costs: Vec::new(),
+        }),
         reviews: false,
         repeat_when_absent: true,
         gathers: 1,
@@ -237,6 +242,23 @@ impl Channel for Site {
 
     fn pages(&self) -> Option<&dyn Pages> {
         Some(self)
+    }
+
+    fn surveys(&self) -> Option<&dyn Surveys> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Surveys for Site {
+    async fn survey(&self, _call: &Call<'_>) -> Result<Surveyed, Failure> {
+        let survey = |core: &Core| survey::survey(&core.settings, &core.disk);
+        self.core.on_disk(survey).await.map(Surveyed::Posts)
+    }
+
+    fn reads_as(&self, _posted: &Posted, _draft: &Draft) -> bool {
+        // Every page names its item.
+        false
     }
 }
 

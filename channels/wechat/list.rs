@@ -74,7 +74,7 @@ fn reaches_back(rows: &[Value], since: Timestamp) -> bool {
             .is_some_and(|oldest| *oldest < Some(since - SKEW))
 }
 
-fn updated(row: &Value) -> Option<Timestamp> {
+pub fn updated(row: &Value) -> Option<Timestamp> {
     DateTime::<Utc>::from_timestamp(json::number(row, "update_time")?, 0)
 }
 

@@ -20,14 +20,13 @@ pub async fn look(api: &Api<'_>, job: &Job, at: Target<'_>) -> Result<Sighting, 
     };
     match outcome {
         // A look refused for want of a right could not tell; it did not fail.
-        Err(failure)
-            if matches!(failure.fate, Fate::Blocked(_))
-                && failure.code.as_deref() == Some("48001") =>
-        {
-            Ok(blind(job, at, failure.public))
-        }
+        Err(failure) if is_right_missing(&failure) => Ok(blind(job, at, failure.public)),
         other => other,
     }
+}
+
+pub fn is_right_missing(failure: &Failure) -> bool {
+    matches!(failure.fate, Fate::Blocked(_)) && failure.code.as_deref() == Some("48001")
 }
 
 fn blind(job: &Job, at: Target<'_>, why: Words) -> Sighting {

@@ -18,6 +18,7 @@ mod look;
 mod lost;
 mod markup;
 mod settings;
+mod survey;
 mod way;
 mod wire;
 
@@ -33,8 +34,8 @@ use self::settings::{Mode, Settings};
 use self::wire::{Api, Session};
 use crate::contract::{
     Call, Caps, Channel, Cost, Document, Draft, Effect, Entry, Evidence, Failure, Finding, Goal,
-    Health, Job, Limit, LookCaps, Media, Next, Pages, Problem, Receipt, Sighting, Step, Target,
-    Timestamp, Unit, UpdateBy, WithdrawBy, Words,
+    Health, Job, Limit, LookCaps, Media, Next, Pages, Posted, Problem, Receipt, Sighting, Step,
+    SurveyCaps, Surveyed, Surveys, Target, Timestamp, Unit, UpdateBy, WithdrawBy, Words,
 };
 use crate::kit::json;
 
@@ -83,6 +84,7 @@ fn caps(settings: &Settings) -> Caps {
                 Mode::Mass => Vec::new(),
             },
         },
+        survey: survey_caps(settings.mode),
         reviews: true,
         repeat_when_absent: settings.repeat_when_absent,
         gathers: settings.gather,
@@ -96,6 +98,22 @@ fn caps(settings: &Settings) -> Caps {
         quotas: settings.quotas.clone(),
         overrides: vec!["title", "summary", "author"],
     }
+}
+
+fn survey_caps(mode: Mode) -> Option<SurveyCaps> {
+    let quotas: &[&str] = match mode {
+        Mode::Publish => &["publish_list"],
+        Mode::Draft => &["publish_list", "draft_list"],
+        Mode::Mass => return None,
+    };
+    let cost = |quota: &&str| Cost {
+        quota: (*quota).to_owned(),
+        units: 1,
+    };
+    Some(SurveyCaps {
+        rows: survey::ROWS,
+        costs: quotas.iter().map(cost).collect(),
+    })
 }
 
 impl WeChat {
@@ -166,5 +184,20 @@ impl Channel for WeChat {
 
     fn pages(&self) -> Option<&dyn Pages> {
         None
+    }
+
+    fn surveys(&self) -> Option<&dyn Surveys> {
+        self.caps.survey.as_ref().map(|_| self as &dyn Surveys)
+    }
+}
+
+#[async_trait]
+impl Surveys for WeChat {
+    async fn survey(&self, call: &Call<'_>) -> Result<Surveyed, Failure> {
+        survey::survey(&self.api(call, Effect::Read, Goal::Publish)).await
+    }
+
+    fn reads_as(&self, posted: &Posted, draft: &Draft) -> bool {
+        survey::reads_as(posted, draft)
     }
 }

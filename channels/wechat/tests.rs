@@ -35,6 +35,7 @@ mod publish {
         a_removal_that_did_not_hold_is_asked_for_again,
         a_withdrawal_at_any_stage_leaves_nothing_public,
         what_a_run_without_record_published_is_not_denied,
+        a_survey_lists_what_is_public_and_by_what_it_is_ours,
         what_was_not_sent_is_tried_again,
         a_lost_answer_is_unsure_unless_a_repeat_is_harmless,
         an_unreadable_answer_is_unsure_unless_a_repeat_is_harmless,
@@ -43,6 +44,7 @@ mod publish {
         a_lost_step_is_found_and_goes_on_to_one_copy,
         a_step_that_never_arrived_is_not_taken_for_applied,
         a_broken_look_is_no_proof_of_absence,
+        a_broken_survey_is_no_empty_list,
         secrets_are_in_no_answer,
     );
 }
@@ -109,6 +111,7 @@ mod draft {
         a_removal_that_did_not_hold_is_asked_for_again,
         a_withdrawal_at_any_stage_leaves_nothing_public,
         what_a_run_without_record_published_is_not_denied,
+        a_survey_lists_what_is_public_and_by_what_it_is_ours,
         what_was_not_sent_is_tried_again,
         a_lost_answer_is_unsure_unless_a_repeat_is_harmless,
         an_unreadable_answer_is_unsure_unless_a_repeat_is_harmless,
@@ -117,6 +120,7 @@ mod draft {
         a_lost_step_is_found_and_goes_on_to_one_copy,
         a_step_that_never_arrived_is_not_taken_for_applied,
         a_broken_look_is_no_proof_of_absence,
+        a_broken_survey_is_no_empty_list,
         secrets_are_in_no_answer,
     );
 }

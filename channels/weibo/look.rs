@@ -120,7 +120,7 @@ pub async fn look(api: &Api<'_>, job: &Job, at: Target<'_>) -> Result<Sighting, 
     }
 }
 
-fn is_right_missing(failure: &Failure) -> bool {
+pub(super) fn is_right_missing(failure: &Failure) -> bool {
     let auth = failure
         .code
         .as_deref()

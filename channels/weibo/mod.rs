@@ -13,6 +13,7 @@ mod lost;
 mod permalink;
 mod post;
 mod settings;
+mod survey;
 mod wire;
 
 #[cfg(test)]
@@ -27,8 +28,9 @@ use self::settings::{Mode, Settings};
 use self::wire::Api;
 use crate::contract::{
     Call, Caps, Channel, Cost, Document, Draft, Effect, Entry, Evidence, Failure, Fate, Finding,
-    Goal, Health, Job, Kind, Limit, LookCaps, Media, Next, Pages, Problem, Reach, Receipt,
-    Sighting, Step, Target, Timestamp, Unit, UpdateBy, WithdrawBy, Words,
+    Goal, Health, Job, Kind, Limit, LookCaps, Media, Next, Pages, Posted, Problem, Reach, Receipt,
+    Sighting, Step, SurveyCaps, Surveyed, Surveys, Target, Timestamp, Unit, UpdateBy, WithdrawBy,
+    Words,
 };
 use crate::kit::json;
 
@@ -62,6 +64,7 @@ fn caps(settings: &Settings) -> Caps {
             (UpdateBy::None, WithdrawBy::Person, vec![text, title, body])
         }
     };
+    let one_call = Cost::one("calls");
     Caps {
         account: format!("weibo:{}", settings.uid),
         update,
@@ -72,8 +75,12 @@ fn caps(settings: &Settings) -> Caps {
             settle: settings.settle,
             unknown_plan: settings.unknown_plan.clone(),
             review_plan: settings.review_plan.clone(),
-            costs: vec![Cost::one("calls")],
+            costs: vec![one_call.clone()],
         },
+        survey: Some(SurveyCaps {
+            rows: ROWS,
+            costs: vec![one_call],
+        }),
         reviews: true,
         repeat_when_absent: settings.repeat_when_absent,
         gathers: 1,
@@ -151,5 +158,20 @@ impl Channel for Weibo {
 
     fn pages(&self) -> Option<&dyn Pages> {
         None
+    }
+
+    fn surveys(&self) -> Option<&dyn Surveys> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Surveys for Weibo {
+    async fn survey(&self, call: &Call<'_>) -> Result<Surveyed, Failure> {
+        survey::survey(&self.api(call, Effect::Read, Goal::Publish)).await
+    }
+
+    fn reads_as(&self, posted: &Posted, draft: &Draft) -> bool {
+        survey::reads_as(self.settings.mode, posted, draft)
     }
 }

@@ -45,8 +45,8 @@ enum What {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Listed {
-    channels: Vec<ChannelView>,
+pub struct Listed {
+    pub channels: Vec<ChannelView>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -96,6 +96,9 @@ impl Channels {
         for line in lines(&listed.channels) {
             println!("{line}");
         }
+        for line in unknown(&listed.channels) {
+            println!("{line}");
+        }
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -134,6 +137,36 @@ fn lines(channels: &[ChannelView]) -> Vec<String> {
         .collect();
     let head = ["渠道", "适配器", "状态", "未完", "原因"];
     table::lines(&head, &rows, table::width(), table::coloured())
+}
+
+/// Whole, and not in a table: what stops a channel must be looked at one by one.
+pub fn unknown(channels: &[ChannelView]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for one in channels {
+        let posts = one.survey.as_ref().map(|survey| &survey.unknown);
+        let Some(posts) = posts.filter(|posts| !posts.is_empty()) else {
+            continue;
+        };
+        let reason = one.reason.as_deref().unwrap_or_default();
+        lines.push(String::new());
+        lines.push(format!("✕ {} 已停发：{reason}", one.name));
+        for post in posts {
+            let item = post.item.as_deref().unwrap_or("不知是哪条信息");
+            let unsent = if post.unsent {
+                "，这里记为未发"
+            } else {
+                ""
+            };
+            let place = post.url.as_deref().unwrap_or(&post.remote_id);
+            let when = post.published.as_deref().map(super::show::local);
+            let when = when.unwrap_or_default();
+            lines.push(format!(
+                "  {when}  《{}》  {item}{unsent}  {place}",
+                post.title
+            ));
+        }
+    }
+    lines
 }
 
 async fn check(common: &Common, daemon: &Daemon, channel: Option<&str>) -> Done {

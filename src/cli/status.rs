@@ -7,6 +7,7 @@ use lubu::service::StoreView;
 use lubu::service::view::{DeliveryView, ItemView};
 use serde::{Deserialize, Serialize};
 
+use super::channels::{Listed, unknown};
 use super::client::Daemon;
 use super::sending::{self, Sending};
 use super::submit::query;
@@ -57,6 +58,10 @@ impl Status {
         let sending: Sending = daemon.get("/v1/sending").await?;
         for line in sending::lines(&sending) {
             println!("{line}\n");
+        }
+        let listed: Listed = daemon.get("/v1/channels").await?;
+        for line in unknown(&listed.channels) {
+            println!("{line}");
         }
         let store: StoreView = daemon.get("/v1/store").await?;
         if !store.healthy || !store.adopted {

@@ -41,6 +41,8 @@ pub struct Report {
     pub pause: Option<Pause>,
     /// A step that runs once for all that wait before it.
     pub burst: Option<Box<Ready>>,
+    /// A look came to nothing that stands there: what the platform shows is asked before anything is sent for it.
+    pub missed: bool,
 }
 
 /// A step that is ready to run.
@@ -67,6 +69,7 @@ impl Report {
             health: Behaved::Unasked,
             pause: None,
             burst: None,
+            missed: false,
         }
     }
 }

@@ -103,6 +103,7 @@ fn report(delivery: Box<Delivery>) -> Report {
         health: Behaved::Unasked,
         pause: None,
         burst: None,
+        missed: false,
     }
 }
 

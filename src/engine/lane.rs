@@ -4,8 +4,13 @@
 //! breaker is open, still runs what is being withdrawn. The breaker probes with `check`, which
 //! changes nothing on the platform, and closes by itself.
 //!
+//! Before the first send of a life the platform is asked what it shows ([`census`]): until that is answered
+//! the lane looks and takes down, and sends nothing.
+//!
 //! Two rules keep a delivery from being lost or spun: a message older than what is queued is
 //! dropped, and a go that changed nothing is not repeated at once.
+
+mod census;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -19,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::attempt::{Behaved, PublicSteps, Report, work};
 use super::burst::{self, Waiting};
 use super::queue::{Door, Queue};
+use super::survey::Came;
 use super::suspects::{self, AtWork, Work};
 use super::verify::{self, Ask, Looked};
 use super::{Bench, Hub, recover};
@@ -26,8 +32,9 @@ use crate::ids::DeliveryId;
 use crate::model::channel::{Breaker, ChannelRecord, Pause};
 use crate::model::delivery::{Delivery, State};
 use crate::model::limit::Bucket;
-use crate::store::Act;
 use crate::store::act::{Actor, LaneNews};
+use crate::store::{Act, Stored};
+use census::Owed;
 
 /// After a go that changed nothing: the store refused, or could not write.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -48,6 +55,8 @@ pub enum Message {
     Bench(Arc<Bench>, oneshot::Sender<()>),
     /// Something at rest is to be looked at again, once nothing else is to be done.
     Verify(Ask),
+    /// The platform is to be asked again what it shows.
+    Survey,
 }
 
 pub struct Lane {
@@ -61,13 +70,15 @@ pub struct Lane {
     inbox: mpsc::UnboundedReceiver<Message>,
     queue: Queue,
     running: HashMap<DeliveryId, Running>,
-    tasks: JoinSet<Vec<Report>>,
+    tasks: JoinSet<Done>,
     by_task: HashMap<Id, Vec<DeliveryId>>,
     waiting: BTreeMap<DeliveryId, Waiting>,
     bursting: Option<Id>,
     /// Looks that can wait, and the one under way.
     asked: VecDeque<Ask>,
     verifying: Option<Id>,
+    /// Whether the platform was asked what it shows.
+    survey: Owed,
     bucket: Option<Bucket>,
     pause: Option<Pause>,
     halted: bool,
@@ -76,6 +87,13 @@ pub struct Lane {
     unknown: BTreeMap<DeliveryId, Timestamp>,
     /// Panics in a row.
     panics: HashMap<DeliveryId, u8>,
+}
+
+/// What a task of the lane brings back.
+#[derive(Debug)]
+enum Done {
+    Went(Vec<Report>),
+    Surveyed(Stored<Came>),
 }
 
 /// The posts of a burst, and that they are at work.
@@ -104,6 +122,7 @@ impl Lane {
         let mut lane = Self {
             bucket: bench.policy.rate.map(|rate| Bucket::new(rate, now)),
             over: bench.shared.stop.child_token(),
+            survey: Owed::by(bench.channel.as_ref()),
             coming: None,
             told: Vec::new(),
             bench,
@@ -173,10 +192,15 @@ impl Lane {
                 self.queue.hurry();
             }
             Message::Halt(halted) => {
+                // Time that jumped may be that of a machine set back as it stood, this process with it.
+                if self.halted && !halted {
+                    self.survey.again(self.bench.channel.as_ref());
+                }
                 self.halted = halted;
                 self.queue.hurry();
             }
             Message::Verify(ask) => self.asked.push_back(ask),
+            Message::Survey => self.survey.ask(self.bench.shared.time.now()),
             Message::Bench(bench, begun) => {
                 self.over.cancel();
                 self.coming = Some(bench);
@@ -267,18 +291,20 @@ impl Lane {
     async fn start_due(&mut self) -> Option<Timestamp> {
         let now = self.bench.shared.time.now();
         let open = self.is_open(now).await;
-        let may = match (open, self.halted) {
+        let survey = self.start_survey(open, now);
+        let sends = open && !self.halted && !self.survey.is_owed();
+        let may = match (open || self.only_sends_wait(now), sends) {
             (false, _) => Door::Withdrawal,
             // Looks go on: they tell what happened before.
-            (true, true) => Door::Look,
-            (true, false) => Door::Send,
+            (true, false) => Door::Look,
+            (true, true) => Door::Send,
         };
         let (wake, skipped) = self.fill(may, now);
         let due = self.queue.first(may).is_some_and(|(at, _)| at <= now);
-        let turn = self.start_burst(open && !self.halted, due);
+        let turn = self.start_burst(sends, due);
         self.start_verify(open, due, now);
         let next = self.next(may, now, skipped);
-        [wake, turn, next, self.reopens(now)]
+        [wake, turn, next, survey, self.reopens(now)]
             .into_iter()
             .flatten()
             .min()
@@ -353,14 +379,14 @@ impl Lane {
                 None => reread(&bench, id).await.map(Box::new),
             };
             let Some(delivery) = delivery else {
-                return Vec::new();
+                return Done::Went(Vec::new());
             };
             let report = work(&bench, delivery, public, &over).await;
             if report.burst.is_some() {
                 // It is not through before the burst is.
                 at_work.not_begun();
             }
-            vec![report]
+            Done::Went(vec![report])
         });
         self.by_task.insert(task.id(), vec![id]);
     }
@@ -382,7 +408,7 @@ impl Lane {
             let bench = Arc::clone(&self.bench);
             let task = self.tasks.spawn(async move {
                 verify::answer(&bench, ask).await;
-                Vec::new()
+                Done::Went(Vec::new())
             });
             self.verifying = Some(task.id());
         }
@@ -390,8 +416,7 @@ impl Lane {
 
     /// Neither paused nor broken. An open breaker is not probed for this.
     fn can_look(&self, now: Timestamp) -> bool {
-        let paused = self.pause.as_ref();
-        let paused = paused.is_some_and(|pause| pause.until.is_none_or(|until| until > now));
+        let paused = self.pause.as_ref().is_some_and(|pause| pause.holds(now));
         !paused && self.breaker.is_closed()
     }
 
@@ -421,7 +446,7 @@ impl Lane {
         let bench = Arc::clone(&self.bench);
         let task = self.tasks.spawn(async move {
             let _at_work = at_work;
-            burst::run(&bench, waiting).await
+            Done::Went(burst::run(&bench, waiting).await)
         });
         self.bursting = Some(task.id());
         self.by_task.insert(task.id(), ids);
@@ -468,7 +493,7 @@ impl Lane {
         }
     }
 
-    async fn finished(&mut self, done: Result<(Id, Vec<Report>), tokio::task::JoinError>) {
+    async fn finished(&mut self, done: Result<(Id, Done), tokio::task::JoinError>) {
         let task = done
             .as_ref()
             .map_or_else(tokio::task::JoinError::id, |(task, _)| *task);
@@ -476,7 +501,8 @@ impl Lane {
         self.verifying.take_if(|look| *look == task);
         let ids = self.by_task.remove(&task).unwrap_or_default();
         match done {
-            Ok((_, reports)) => {
+            Ok((_, Done::Surveyed(came))) => self.surveyed(came).await,
+            Ok((_, Done::Went(reports))) => {
                 for report in reports {
                     self.take(report).await;
                 }
@@ -484,6 +510,10 @@ impl Lane {
                 for id in ids {
                     self.running.remove(&id);
                 }
+            }
+            Err(_) if self.survey.ran_as(task) => {
+                let again = self.bench.shared.time.now() + CRASHED;
+                self.survey.failed(again);
             }
             Err(_) => self.crashed(ids).await,
         }
@@ -496,7 +526,11 @@ impl Lane {
             health,
             pause,
             burst,
+            missed,
         } = report;
+        if missed {
+            self.survey.again(self.bench.channel.as_ref());
+        }
         let ran = self.running.remove(&delivery.id);
         if burst.is_none() {
             self.panics.remove(&delivery.id);
@@ -561,7 +595,7 @@ impl Lane {
     /// Whether new work may start; probes when an open breaker's time is over.
     async fn is_open(&mut self, now: Timestamp) -> bool {
         if let Some(pause) = &self.pause {
-            if pause.until.is_none_or(|until| until > now) {
+            if pause.holds(now) {
                 return false;
             }
             self.pause = None;

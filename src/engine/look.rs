@@ -3,14 +3,16 @@
 //! A look changes nothing on the platform, so a crash in it costs a look. What it spends of a quota
 //! is written before it starts. One that does not end in time could not tell.
 
-use lubu_channels::{Failure, Fate, Job, Kind, Sighting, Target, Timestamp, Truth, Verdict, Words};
+use lubu_channels::{
+    Failure, Fate, Goal, Job, Kind, Sighting, Target, Timestamp, Truth, Verdict, Words,
+};
 
 use super::Bench;
 use super::attempt::{Behaved, Moved, Report, Stumble, behaved, blocked, settle};
 use super::compose::compose;
 use super::till::spend;
 use super::verify::tell;
-use crate::model::delivery::Event;
+use crate::model::delivery::{Delivery, Event, State};
 use crate::model::finding::{self, News};
 use crate::store::act::{LaneNews, Share};
 
@@ -54,7 +56,12 @@ pub(super) async fn look(
             if let (None, Some(found)) = (before, finding::strayed(&report.delivery)) {
                 tell(bench, report.delivery.id, &News::New(found));
             }
-            Ok(Moved::On)
+            report.missed = would_send(bench, &report.delivery);
+            Ok(if report.missed {
+                Moved::Stop
+            } else {
+                Moved::On
+            })
         }
         Err(failure) => {
             report.health = behaved(&failure);
@@ -65,6 +72,15 @@ pub(super) async fn look(
             Ok(Moved::Stop)
         }
     }
+}
+
+/// Nothing of it was found, and the next go would publish it. Where a platform lists what it shows, that is asked
+/// first: a store that was set back looks for a post that was replaced since.
+fn would_send(bench: &Bench, delivery: &Delivery) -> bool {
+    let lists = bench.channel.surveys().is_some();
+    let due = matches!(delivery.state, State::Due { .. });
+    let plan = delivery.plan(&bench.policy).filter(|_| lists && due);
+    plan.is_some_and(|plan| plan.goal == Goal::Publish)
 }
 
 /// Among what was posted since a time, which is as wrong as the clock was.

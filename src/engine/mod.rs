@@ -17,6 +17,7 @@ mod queue;
 mod recover;
 mod reload;
 pub mod render;
+mod survey;
 pub mod suspects;
 mod till;
 mod verify;
@@ -107,6 +108,8 @@ struct Lanes {
 pub struct Hub {
     lanes: Arc<Mutex<Lanes>>,
     fresh: Arc<Mutex<Fresh>>,
+    /// Channels that are sites of the office's own: other platforms link there.
+    sites: Arc<RwLock<Vec<Arc<dyn Channel>>>>,
 }
 
 impl Hub {
@@ -158,6 +161,27 @@ impl Hub {
         };
         lane?.send(ask).ok()?;
         looked.await.ok()
+    }
+
+    /// From now on these are the office's own sites.
+    fn know_sites(&self, benches: &Benches) {
+        let channels = benches.values().map(|bench| &bench.channel);
+        let own = channels.filter(|channel| channel.pages().is_some());
+        let own = own.cloned().collect();
+        let mut sites = self.sites.write().unwrap_or_else(PoisonError::into_inner);
+        *sites = own;
+    }
+
+    fn sites(&self) -> Vec<Arc<dyn Channel>> {
+        let sites = self.sites.read().unwrap_or_else(PoisonError::into_inner);
+        sites.clone()
+    }
+
+    /// Asks a lane to see what its platform shows, once it may; nobody waits for it.
+    fn survey(&self, number: ChannelNo) {
+        if let Some(lane) = self.lanes().by_number.get(&number) {
+            let _gone = lane.send(Message::Survey);
+        }
     }
 
     fn fresh(&self) -> MutexGuard<'_, Fresh> {
@@ -230,10 +254,12 @@ impl Engine {
     fn new(shared: Arc<Shared>, benches: Benches) -> Self {
         let tasks = TaskTracker::new();
         tasks.close();
+        let hub = Hub::default();
+        hub.know_sites(&benches);
         Self {
             term: Mutex::new(shared.stop.child_token()),
             shared,
-            hub: Hub::default(),
+            hub,
             benches: RwLock::new(benches),
             tasks,
             ended: Mutex::default(),

@@ -178,6 +178,8 @@ impl<'a> Walk<'a> {
 
     /// One pass, with its beginning on record, to its end.
     async fn night(&mut self) -> Stored<()> {
+        // What nobody here knows of is not among what is walked over.
+        self.engine.hub().survey(self.bench.policy.number);
         self.everything().await?;
         self.second_looks().await?;
         if self.is_stopped() {

@@ -106,6 +106,12 @@ impl Queue {
             .copied()
     }
 
+    /// The first that would be sent.
+    pub fn first_send(&self) -> Option<Timestamp> {
+        let first = self.due[Door::Send as usize].first();
+        first.map(|(at, _)| *at)
+    }
+
     /// Out of the order, to be passed over for now.
     pub fn pass_over(&mut self, id: DeliveryId) {
         if let Some(waits) = self.waiting.get(&id) {

@@ -34,6 +34,7 @@ impl Engine {
         for bench in before.values() {
             bench.replaced.cancel();
         }
+        self.hub.know_sites(&after);
         for number in before.keys().filter(|number| !after.contains_key(number)) {
             self.hub.remove(*number);
         }

@@ -433,6 +433,7 @@ pub async fn metrics(State(app): State<App>) -> Response {
         Some(handle) => {
             // The last figures stand where the store cannot be read.
             drop(app.service.measure_findings().await);
+            drop(app.service.measure_surveys().await);
             let kind = (
                 header::CONTENT_TYPE,
                 "text/plain; version=0.0.4; charset=utf-8",

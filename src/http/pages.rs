@@ -14,7 +14,7 @@ use super::App;
 use super::answer::{Answer, Refused};
 use crate::model::attempt::Outcome;
 use crate::model::delivery::PublicState;
-use crate::service::view::{ChannelView, DeliveryView, HaltView, ItemView, ShowView};
+use crate::service::view::{ChannelView, DeliveryView, HaltView, ItemView, ShowView, UnknownPost};
 use crate::service::{Filter, NightView};
 
 #[derive(Debug, Default, Deserialize)]
@@ -36,6 +36,8 @@ struct Matrix {
     more: bool,
     patrol: String,
     halts: Vec<HaltView>,
+    /// Channels that public posts have stopped, of which nothing is on record.
+    stopped: Vec<Stopped>,
     next: Option<String>,
     paged: bool,
 }
@@ -77,6 +79,31 @@ struct Stray {
     sentence: String,
     since: Moment,
     advice: String,
+}
+
+struct Stopped {
+    channel: String,
+    reason: String,
+    posts: Vec<String>,
+}
+
+fn stopped(channel: &ChannelView) -> Option<Stopped> {
+    let unknown = channel.survey.as_ref().map(|survey| &survey.unknown)?;
+    let told = |post: &UnknownPost| {
+        let place = post.url.as_deref().unwrap_or(&post.remote_id);
+        let item = post.item.as_deref().unwrap_or("不知是哪条信息");
+        let unsent = if post.unsent {
+            "，这里记为未发"
+        } else {
+            ""
+        };
+        format!("《{}》 {item}{unsent} {place}", post.title)
+    };
+    (!unknown.is_empty()).then(|| Stopped {
+        channel: channel.name.clone(),
+        reason: channel.reason.clone().unwrap_or_default(),
+        posts: unknown.iter().map(told).collect(),
+    })
 }
 
 /// Findings that the first page lists; the rest is told by the command line.
@@ -155,6 +182,7 @@ pub async fn matrix(State(app): State<App>, Query(query): Query<MatrixQuery>) ->
             .format("%Y-%m-%d %H:%M")
             .to_string(),
         rows: rows.collect(),
+        stopped: channels.iter().filter_map(stopped).collect(),
         channels,
         urgent,
         strays: found

@@ -20,12 +20,26 @@ pub struct ChannelRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
     pub why: Words,
-    /// An operator's name, or none when the platform blocked the account.
+    /// An operator's name, [`Pause::OURS`], or none when the platform blocked the account.
     pub by: Option<String>,
     #[serde(with = "chrono::serde::ts_milliseconds")]
     pub at: Timestamp,
     #[serde(with = "chrono::serde::ts_milliseconds_option")]
     pub until: Option<Timestamp>,
+}
+
+impl Pause {
+    /// Who stops a channel because of posts that nothing on record explains.
+    pub const OURS: &str = "lubu";
+
+    /// Looks go on: the platform is as good as ever, only what may be sent is in question.
+    pub fn lets_look(&self) -> bool {
+        self.by.as_deref() == Some(Self::OURS)
+    }
+
+    pub fn holds(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| until > now)
+    }
 }
 
 /// Opens after failures in a row that say nothing about the content, probes with `check`, and

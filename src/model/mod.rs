@@ -17,3 +17,4 @@ pub mod policy;
 pub mod quiet;
 pub mod retry;
 pub mod scope;
+pub mod survey;

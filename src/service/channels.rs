@@ -5,18 +5,20 @@ use std::collections::BTreeMap;
 use chrono_tz::Tz;
 use lubu_channels::{Timestamp, Words};
 
-use super::view::{ChannelView, CheckView, split, time};
+use super::view::{ChannelView, CheckView, SurveyView, UnknownPost, split, time};
 use super::{Done, Service, Setup};
 use crate::ids::ChannelNo;
 use crate::model::channel::{ChannelRecord, Pause};
 use crate::model::delivery::PublicState;
 use crate::model::quiet::QuietHours;
+use crate::model::survey::{Census, Stranger};
 use crate::store::Act;
 use crate::store::act::{Actor, LaneNews};
 
 impl Service {
     pub async fn channels(&self) -> Done<Vec<ChannelView>> {
         let records = self.store.channels().await?;
+        let censuses = self.store.censuses().await?;
         let mut counts: BTreeMap<(ChannelNo, PublicState), usize> = BTreeMap::new();
         for delivery in self.store.unsettled().await? {
             *counts
@@ -50,6 +52,10 @@ impl Service {
                     .filter(|((no, _), _)| *no == number)
                     .map(|((_, state), count)| (*state, *count))
                     .collect(),
+                survey: censuses
+                    .iter()
+                    .find(|one| one.channel == number)
+                    .map(surveyed),
             })
         };
         let mut views = setup
@@ -60,6 +66,18 @@ impl Service {
             .collect::<Done<Vec<_>>>()?;
         views.extend(left_behind(&setup, &counts));
         Ok(views)
+    }
+
+    /// Sets how many unknown posts stop each channel.
+    pub async fn measure_surveys(&self) -> Done<()> {
+        let censuses = self.store.censuses().await?;
+        for (number, name) in &self.setup().names {
+            let census = censuses.iter().find(|one| one.channel == *number);
+            let open = census.map_or(0, |census| census.open.len());
+            let open = u32::try_from(open).unwrap_or(u32::MAX);
+            metrics::gauge!("lubu_unknown_posts", "channel" => name.clone()).set(f64::from(open));
+        }
+        Ok(())
     }
 
     /// Tries the credentials of one channel, or of all.
@@ -163,9 +181,26 @@ fn left_behind(
             after: Vec::new(),
             quiet_hours: Vec::new(),
             counts: vec![(PublicState::Held, count)],
+            survey: None,
         })
     };
     setup.former.iter().filter_map(left).collect()
+}
+
+fn surveyed(census: &Census) -> SurveyView {
+    let unknown = |one: &Stranger| UnknownPost {
+        remote_id: one.remote_id.clone(),
+        url: one.address.clone(),
+        published: one.at.map(time),
+        title: one.title.clone(),
+        item: one.item.map(|item| item.to_string()),
+        unsent: one.unsent,
+    };
+    SurveyView {
+        at: time(census.at),
+        former: census.former,
+        unknown: census.open.iter().map(unknown).collect(),
+    }
 }
 
 type Standing = (&'static str, Option<Words>, Option<Timestamp>);

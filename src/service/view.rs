@@ -180,6 +180,30 @@ pub struct ChannelView {
     pub quiet_hours: Vec<String>,
     /// Deliveries not at rest, by state.
     pub counts: Vec<(PublicState, usize)>,
+    /// What the platform was last seen to show; none where it has no list, or was not asked yet.
+    #[serde(default)]
+    pub survey: Option<SurveyView>,
+}
+
+/// The last survey of a channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SurveyView {
+    pub at: String,
+    /// Posts of former times that the first one found, and that nothing is on record of.
+    pub former: u32,
+    /// Public posts of which nothing is on record: they stop the channel.
+    pub unknown: Vec<UnknownPost>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnknownPost {
+    pub remote_id: String,
+    pub url: Option<String>,
+    pub published: Option<String>,
+    pub title: String,
+    pub item: Option<String>,
+    /// The item is here, and not on record as sent.
+    pub unsent: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

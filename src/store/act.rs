@@ -15,6 +15,7 @@ use crate::model::finding::{Look, News, Watch};
 use crate::model::halt::Halt;
 use crate::model::item::{Item, Revision};
 use crate::model::patrol::Patrol;
+use crate::model::survey::{Census, Found};
 
 /// Who wants it, and through which door.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +93,13 @@ pub enum Act {
     },
     /// How far a pass over a channel has got.
     Patrol(Box<Patrol>),
+    /// What a survey of a channel brought; `latest` where this is the first, when the newest post on record
+    /// there came up.
+    Survey {
+        channel: ChannelNo,
+        found: Vec<Found>,
+        latest: Option<Timestamp>,
+    },
     /// Before a look that spends quota. Looks that can wait may spend a share of it only.
     Spend {
         channel: ChannelNo,
@@ -216,7 +224,17 @@ pub enum Answer {
     Settled(Box<Delivery>, Vec<Delivery>),
     /// After another look at what was published.
     Verified(Box<Verified>),
+    Surveyed(Box<Surveyed>),
     Done,
+}
+
+#[derive(Debug)]
+pub struct Surveyed {
+    pub census: Census,
+    /// Posts that were not open before.
+    pub news: usize,
+    /// Why the channel stands still from now on.
+    pub pause: Option<Pause>,
 }
 
 #[derive(Debug)]

@@ -14,6 +14,9 @@ pub const WATCHES: &[u8] = b"f";
 /// The last pass over each channel.
 pub const PATROLS: &[u8] = b"v";
 
+/// What surveys found on each channel.
+pub const CENSUSES: &[u8] = b"p";
+
 /// Every delivery that is not at rest: a start reads these, however many are finished. Those of one item share a
 /// key by sixteens, a bit for each channel: what is published everywhere within a moment changes one key, not many.
 pub const UNSETTLED: &[u8] = b"m";
@@ -108,6 +111,10 @@ pub fn watches(item: ItemId) -> Vec<u8> {
 
 pub fn patrol(number: ChannelNo) -> Vec<u8> {
     join(b'v', &[&number.0.to_be_bytes()])
+}
+
+pub fn census(number: ChannelNo) -> Vec<u8> {
+    join(b'p', &[&number.0.to_be_bytes()])
 }
 
 /// Whose record a delivery's key names, without reading it.

@@ -24,6 +24,7 @@ use crate::model::finding::Watch;
 use crate::model::halt::{SetBack, StopOrder};
 use crate::model::item::{Item, Revision};
 use crate::model::patrol::Patrol;
+use crate::model::survey::Census;
 
 use reads::{all, get, item_prefix, missing, scan, stretch, unread, unsettled};
 
@@ -264,7 +265,13 @@ impl Store for Local {
     }
 
     async fn published(&self, channel: ChannelNo, before: Option<DeliveryId>) -> Stored<Stretch> {
-        self.read(move |reader| stretch(reader, channel, before))
+        let live = |one: &Delivery| matches!(one.state, State::Live);
+        self.read(move |reader| stretch(reader, channel, before, live))
+            .await
+    }
+
+    async fn recorded(&self, channel: ChannelNo, before: Option<DeliveryId>) -> Stored<Stretch> {
+        self.read(move |reader| stretch(reader, channel, before, |_| true))
             .await
     }
 
@@ -296,6 +303,10 @@ impl Store for Local {
 
     async fn patrols(&self) -> Stored<Vec<Patrol>> {
         self.read(|reader| all(reader, keys::PATROLS)).await
+    }
+
+    async fn censuses(&self) -> Stored<Vec<Census>> {
+        self.read(|reader| all(reader, keys::CENSUSES)).await
     }
 
     async fn channels(&self) -> Stored<Vec<ChannelRecord>> {

@@ -24,12 +24,13 @@ use crate::model::finding::Watch;
 use crate::model::halt::{SetBack, StopOrder};
 use crate::model::item::{Item, Revision};
 use crate::model::patrol::Patrol;
+use crate::model::survey::Census;
 
 /// What outlives a process.
 #[derive(Debug, Clone, Default)]
 pub struct Kept(Arc<Mutex<Shelves>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Shelves {
     table: Table,
     blobs: BTreeMap<String, Arc<Vec<u8>>>,
@@ -39,6 +40,12 @@ struct Shelves {
 impl Kept {
     fn lock(&self) -> MutexGuard<'_, Shelves> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As it stands now, apart: what a snapshot of the machine holds.
+    #[must_use]
+    pub fn snapshot(&self) -> Self {
+        Self(Arc::new(Mutex::new(self.lock().clone())))
     }
 
     /// Every act so far, as the audit log keeps it.
@@ -201,6 +208,15 @@ impl Store for Memory {
         Ok(Stretch { deliveries, next })
     }
 
+    async fn recorded(&self, channel: ChannelNo, before: Option<DeliveryId>) -> Stored<Stretch> {
+        let mut deliveries: Vec<Delivery> = self.read(|view| all(view, keys::DELIVERIES))?;
+        deliveries
+            .retain(|one| one.id.channel == channel && before.is_none_or(|before| one.id < before));
+        deliveries.reverse();
+        let next = None;
+        Ok(Stretch { deliveries, next })
+    }
+
     async fn watch(&self, id: DeliveryId) -> Stored<Option<Watch>> {
         self.read(|view| get(view, &keys::watch(id)))
     }
@@ -218,6 +234,10 @@ impl Store for Memory {
 
     async fn patrols(&self) -> Stored<Vec<Patrol>> {
         self.read(|view| all(view, keys::PATROLS))
+    }
+
+    async fn censuses(&self) -> Stored<Vec<Census>> {
+        self.read(|view| all(view, keys::CENSUSES))
     }
 
     async fn channels(&self) -> Stored<Vec<ChannelRecord>> {

@@ -25,6 +25,7 @@ use crate::model::finding::Watch;
 use crate::model::halt::{SetBack, StopOrder};
 use crate::model::item::{Item, Revision};
 use crate::model::patrol::Patrol;
+use crate::model::survey::Census;
 
 pub use act::{Act, Actor, Answer, Refusal};
 pub use embedded::Copied;
@@ -135,6 +136,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// stretch of all records is read: it may hold nothing, and `next` says where to go on.
     async fn published(&self, channel: ChannelNo, before: Option<DeliveryId>) -> Stored<Stretch>;
 
+    /// The same of whatever is on record of a channel, in any state.
+    async fn recorded(&self, channel: ChannelNo, before: Option<DeliveryId>) -> Stored<Stretch>;
+
     /// What is on record of a published copy beside its delivery.
     async fn watch(&self, id: DeliveryId) -> Stored<Option<Watch>>;
 
@@ -145,6 +149,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// The last pass over each channel, or the one under way.
     async fn patrols(&self) -> Stored<Vec<Patrol>>;
+
+    /// What surveys found, by channel.
+    async fn censuses(&self) -> Stored<Vec<Census>>;
 
     async fn channels(&self) -> Stored<Vec<ChannelRecord>>;
 

@@ -7,11 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lubu_channels::{
     Call, Caps, Channel, Document, Draft, Effect, Evidence, Failure, Fate, Finding, Goal, Health,
-    Job, Kind, LookCaps, Match, Media, Next, Pages, Receipt, RemovedBy, Seen, Sighting, Step,
-    Target, Timestamp, Truth, UpdateBy, Verdict, WithdrawBy, Words,
+    Job, Kind, LookCaps, Match, Media, Next, Pages, Posted, Receipt, RemovedBy, Seen, Sighting,
+    Sign, Stands, Step, SurveyCaps, Surveyed, Surveys, Target, Timestamp, Truth, UpdateBy, Verdict,
+    WithdrawBy, Words,
 };
 
-use crate::platform::{Ask, Object, Platform, Shown};
+use crate::platform::{Ask, Object, Origin, Platform, Shown};
 use crate::watch::Watch;
 
 /// The way from draft to live.
@@ -86,6 +87,8 @@ pub trait Director: Send + Debug {
     fn deed(&mut self, channel: &str, job: &Job, step: &Step, now: Timestamp) -> Deed;
     fn sight(&mut self, channel: &str, now: Timestamp) -> Sight;
     fn check(&mut self, channel: &str) -> bool;
+    /// What a survey comes to.
+    fn survey(&mut self, channel: &str) -> Sight;
 }
 
 #[derive(Debug)]
@@ -114,6 +117,14 @@ pub fn caps(name: &str, shape: Shape) -> Caps {
             unknown_plan: minutes(&[3, 10, 30, 120]),
             review_plan: minutes(&[1, 5, 30]),
             costs: Vec::new(),
+        },
+        // A platform that pushes to followers, and one that only takes in, list nothing.
+        survey: match shape {
+            Shape::Page | Shape::StagedPublic | Shape::Public => Some(SurveyCaps {
+                rows: 20,
+                costs: Vec::new(),
+            }),
+            Shape::PolledPage | Shape::StagedFlip | Shape::Keyed => None,
         },
         reviews: false,
         repeat_when_absent: false,
@@ -519,6 +530,55 @@ impl Channel for Played {
 
     fn pages(&self) -> Option<&dyn Pages> {
         None
+    }
+
+    fn surveys(&self) -> Option<&dyn Surveys> {
+        self.caps.survey.as_ref().map(|_| self as &dyn Surveys)
+    }
+}
+
+#[async_trait]
+impl Surveys for Played {
+    async fn survey(&self, call: &Call<'_>) -> Result<Surveyed, Failure> {
+        let now = self.now(call);
+        let sight = self.director.lock().expect("unpoisoned").survey(self.name);
+        let (when, rows) = match sight {
+            Sight::Good => (now, usize::MAX),
+            Sight::Behind(by) => (now - by, usize::MAX),
+            Sight::Window => (now, ROWS),
+            Sight::Fails(fate) => return Err(failure(by_ours(fate, call.now() - now))),
+        };
+        let world = self.world();
+        let mut shown: Vec<&Object> = world.objects.iter().collect();
+        shown.retain(|one| one.origin != Origin::Other && one.at(when).is_some());
+        shown.sort_by_key(|one| std::cmp::Reverse(one.born));
+        let post = |one: &&Object| Posted {
+            remote_id: one.id.to_string(),
+            address: Some(address(one.id)),
+            at: Some(one.born),
+            title: String::new(),
+            sign: self.sign(one, when),
+            stands: Stands::Public,
+        };
+        let posts = shown.iter().take(rows).map(post).collect();
+        Ok(Surveyed::Posts(posts))
+    }
+
+    fn reads_as(&self, posted: &Posted, draft: &Draft) -> bool {
+        matches!(&posted.sign, Sign::Text { essence, .. } if *essence == draft.hash())
+    }
+}
+
+impl Played {
+    /// Where a post goes out in one call, only its text tells whose it is.
+    fn sign(&self, one: &Object, when: Timestamp) -> Sign {
+        match (self.shape, one.at(when)) {
+            (Shape::Public, Some(shown)) => Sign::Text {
+                essence: shown.draft.clone(),
+                own_app: true,
+            },
+            _ => Sign::Item(one.item.clone()),
+        }
     }
 }
 

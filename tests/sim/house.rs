@@ -158,6 +158,12 @@ impl House {
         life.engine.reload(benches);
     }
 
+    /// The machine is set back: the process is gone, and its disk is as it was then.
+    pub fn set_back(&mut self, disk: Disk) {
+        self.kill();
+        self.disk = disk;
+    }
+
     fn life(&self) -> &Life {
         self.life.as_ref().expect("alive")
     }

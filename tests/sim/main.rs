@@ -14,5 +14,6 @@ mod many;
 mod matrix;
 mod person;
 mod platform;
+mod set_back;
 mod simulator;
 mod watch;

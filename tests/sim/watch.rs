@@ -387,6 +387,11 @@ impl Known {
                 }
             }
             Answer::Deliveries(all) => all.iter().for_each(|one| self.stands(one)),
+            Answer::Surveyed(surveyed) => {
+                if let Some(one) = surveyed.census.open.first() {
+                    self.breach(format!("a post of ours is called nobody's: {one:?}"));
+                }
+            }
             Answer::Channel(_) | Answer::Accepted(_) | Answer::Done => {}
         }
     }
@@ -711,6 +716,18 @@ impl Store for Watched {
         before: Option<DeliveryId>,
     ) -> Stored<lubu::store::Stretch> {
         self.read(self.inner.published(channel, before)).await
+    }
+
+    async fn recorded(
+        &self,
+        channel: ChannelNo,
+        before: Option<DeliveryId>,
+    ) -> Stored<lubu::store::Stretch> {
+        self.read(self.inner.recorded(channel, before)).await
+    }
+
+    async fn censuses(&self) -> Stored<Vec<lubu::model::survey::Census>> {
+        self.read(self.inner.censuses()).await
     }
 
     async fn watch(&self, id: DeliveryId) -> Stored<Option<lubu::model::finding::Watch>> {

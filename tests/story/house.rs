@@ -1,7 +1,7 @@
 //! A daemon without sockets: store, engine and service on a folder of their own.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ pub struct House {
 }
 
 /// What outlives a process.
-struct Left {
+pub struct Left {
     folder: TempDir,
     wired: Vec<Wired>,
     time: Arc<Steered>,
@@ -86,7 +86,11 @@ struct Left {
 }
 
 impl Left {
-    async fn start(self) -> House {
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    pub async fn start(self) -> House {
         self.time.restart(&self.folder.path().join("data"));
         let opened = open(self.folder.path(), &self.time, &self.wired).await;
         House {
@@ -194,6 +198,11 @@ impl House {
             time: self.time,
             made: self.made,
         }
+    }
+
+    /// The process dies where it stands; something is to happen to what it leaves.
+    pub async fn leave_as_it_is(self, world: &Arc<Mutex<World>>) -> Left {
+        self.die(world).await
     }
 
     /// The process dies where it stands; the folder is left.
@@ -538,7 +547,7 @@ impl House {
     }
 }
 
-fn copy_folder(from: &Path, to: &Path) {
+pub fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("made");
     for entry in std::fs::read_dir(from).expect("read") {
         let entry = entry.expect("read");

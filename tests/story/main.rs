@@ -22,6 +22,7 @@ mod recovery;
 mod reload;
 mod restored;
 mod scripted;
+mod set_back;
 mod unknown_outcome;
 mod verify;
 mod withdrawal;

@@ -7,8 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lubu_channels::{
     Call, Caps, Channel, Cost, Document, Draft, Effect, Evidence, Failure, Fate, Finding, Goal,
-    Health, Job, Kind, LookCaps, Match, Media, Next, Pages, Quota, Reach, Receipt, Seen, Sighting,
-    Step, Target, Timestamp, Truth, UpdateBy, Verdict, WithdrawBy, Words,
+    Health, Job, Kind, LookCaps, Match, Media, Next, Pages, Posted, Quota, Reach, Receipt, Seen,
+    Sighting, Sign, Stands, Step, SurveyCaps, Surveyed, Surveys, Target, Timestamp, Truth,
+    UpdateBy, Verdict, WithdrawBy, Words,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -60,6 +61,15 @@ pub struct World {
     pub status_only: bool,
     /// A look by content is not possible here.
     pub unlisted: bool,
+    /// What a survey lists beside the public copies.
+    pub others: Vec<Posted>,
+    /// Listed posts name no item: only their text tells.
+    pub texts: bool,
+    /// Surveys that were made, and what the next ones come to instead of a list.
+    pub surveyed: usize,
+    pub surveys: VecDeque<Fate>,
+    /// The account has no right to its list.
+    pub no_list: bool,
     /// Removals that are answered with yes and do not hold.
     pub removals_undone: u32,
     /// Opened by the story.
@@ -104,6 +114,7 @@ impl Scripted {
                 review_plan: [1, 5].map(Duration::from_mins).to_vec(),
                 costs: Vec::new(),
             },
+            survey: None,
             reviews: false,
             repeat_when_absent: false,
             gathers: 1,
@@ -134,6 +145,12 @@ impl Scripted {
             caps,
             burst: self.burst,
         })
+    }
+
+    /// It lists what it shows.
+    pub fn listing(caps: &mut Caps) {
+        let costs = Vec::new();
+        caps.survey = Some(SurveyCaps { rows: 20, costs });
     }
 
     pub fn quota(caps: &mut Caps, limit: u32) {
@@ -385,5 +402,49 @@ impl Channel for Scripted {
 
     fn pages(&self) -> Option<&dyn Pages> {
         None
+    }
+
+    fn surveys(&self) -> Option<&dyn Surveys> {
+        self.caps.survey.as_ref().map(|_| self as &dyn Surveys)
+    }
+}
+
+#[async_trait]
+impl Surveys for Scripted {
+    async fn survey(&self, _call: &Call<'_>) -> Result<Surveyed, Failure> {
+        let mut world = self.world.lock().expect("unpoisoned");
+        world.surveyed += 1;
+        if let Some(fate) = world.surveys.pop_front() {
+            return Err(failure(fate));
+        }
+        if world.no_list {
+            let words = Words::new("无权查看列表", "no right to the list");
+            return Ok(Surveyed::CannotTell(words));
+        }
+        let own = world.public.iter().map(|(key, _)| Posted {
+            remote_id: format!("post of {key}"),
+            address: Some(format!("http://127.0.0.1/{key}")),
+            at: None,
+            title: "标题".to_owned(),
+            sign: if world.texts {
+                Sign::Text {
+                    essence: key.clone(),
+                    own_app: true,
+                }
+            } else {
+                Sign::Item(key.clone())
+            },
+            stands: Stands::Public,
+        });
+        let mut posts: Vec<Posted> = own.collect();
+        posts.extend(world.others.iter().cloned());
+        Ok(Surveyed::Posts(posts))
+    }
+
+    fn reads_as(&self, posted: &Posted, draft: &Draft) -> bool {
+        let Sign::Text { essence, .. } = &posted.sign else {
+            return false;
+        };
+        draft.content.contains(essence.as_str())
     }
 }

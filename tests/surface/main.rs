@@ -25,5 +25,6 @@ mod poison;
 mod reload;
 mod schedules;
 mod secrets;
+mod set_back;
 mod supervised;
 mod verify;

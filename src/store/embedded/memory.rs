@@ -7,7 +7,7 @@ use super::domain::{Domain, Header, Stamp};
 use super::view::{Overlay, View};
 
 /// Everything that was decided so far.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Table {
     rows: Overlay,
     sequence: u64,

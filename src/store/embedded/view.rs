@@ -13,7 +13,7 @@ use super::state::{ReadError, State};
 use super::value::Value;
 
 /// Changes that are decided and not yet applied. `None` is a removal.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Overlay {
     changes: BTreeMap<Vec<u8>, Option<sled::IVec>>,
 }

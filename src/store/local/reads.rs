@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 
 use crate::ids::{ChannelNo, DeliveryId};
-use crate::model::delivery::{Delivery, State};
+use crate::model::delivery::Delivery;
 use crate::store::embedded::{Order, Reader, Scan, record};
 use crate::store::{StoreError, Stored, Stretch, keys};
 
@@ -143,6 +143,7 @@ pub(super) fn stretch(
     reader: &Reader<'_>,
     channel: ChannelNo,
     before: Option<DeliveryId>,
+    keep: impl Fn(&Delivery) -> bool,
 ) -> Stored<Stretch> {
     let after = before.map(keys::delivery);
     let page = reader
@@ -159,8 +160,9 @@ pub(super) fn stretch(
         stretch.next = id;
         if id.is_some_and(|id| id.channel == channel) {
             let delivery: Delivery = record::decode(value).map_err(unread)?;
-            let rests = matches!(delivery.state, State::Live);
-            stretch.deliveries.extend(rests.then_some(delivery));
+            stretch
+                .deliveries
+                .extend(keep(&delivery).then_some(delivery));
         }
     }
     stretch.next = stretch.next.filter(|_| page.len() == STRETCH);

@@ -47,6 +47,7 @@ impl Desk<'_> {
             .collect();
         let removals = keys.into_iter().map(|key| Change::Remove { key });
         self.changes.extend(removals);
+        self.forget_in_surveys(id)?;
         Ok((header(actor, "erase-records", Some(id)), Answer::Done))
     }
 }

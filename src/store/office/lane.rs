@@ -85,6 +85,7 @@ impl Desk<'_> {
             LaneNews::Resumed => "resume",
             LaneNews::Breaker(_) => "breaker",
         };
+        let news = self.heed_survey(actor, channel, news)?;
         self.note_lane(channel, news)?;
         let mut header = header(actor, what, None);
         header.delivery = Some(channel.0.to_string());

@@ -12,6 +12,7 @@ mod intake;
 mod lane;
 mod names;
 mod send;
+mod survey;
 mod unsettled;
 mod verify;
 
@@ -105,6 +106,7 @@ impl Domain for Office {
             | Act::Decide { .. }
             | Act::Withdraw { .. }
             | Act::Lane { .. }
+            | Act::Survey { .. }
             | Act::Sending { .. }
             | Act::SetBack { .. }
             | Act::ClockRight { .. }
@@ -213,6 +215,11 @@ impl Desk<'_> {
             Act::Decide { actor, id, event } => self.person(&actor, id, *event),
             Act::Verify { id, version, look } => self.verify(id, version, *look),
             Act::Patrol(patrol) => self.patrol(&patrol),
+            Act::Survey {
+                channel,
+                found,
+                latest,
+            } => self.survey(channel, found, latest),
             Act::Spend {
                 channel,
                 costs,

@@ -218,6 +218,7 @@ impl Desk<'_> {
         let mut released = self.released_by(&after)?;
         released.extend(self.follows_down(&after)?);
         if let Some(news) = lane {
+            let news = self.heed_survey(&Actor::engine(), id.channel, news)?;
             self.note_lane(id.channel, news)?;
         }
         let header = about(&Actor::engine(), what, id, after.public_state().code());

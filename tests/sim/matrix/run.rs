@@ -99,6 +99,10 @@ impl Director for Script {
     fn check(&mut self, _channel: &str) -> bool {
         true
     }
+
+    fn survey(&mut self, _channel: &str) -> Sight {
+        Sight::Good
+    }
 }
 
 struct Stage {

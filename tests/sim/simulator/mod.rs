@@ -22,7 +22,7 @@ const EVENTS: u32 = 90;
 const SAME: std::ops::Range<u64> = 1..301;
 const FRESH: u64 = 100;
 
-fn number(name: &str) -> Option<u64> {
+pub fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 

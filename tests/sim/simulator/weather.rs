@@ -15,6 +15,8 @@ const BEHIND_S: u64 = 60;
 #[derive(Debug)]
 pub struct Weather {
     rng: Rng,
+    /// Of a chance of its own: the others keep theirs.
+    surveys: Rng,
     /// Faults are over.
     pub calm: bool,
     /// Whose looks go through a list.
@@ -24,6 +26,7 @@ pub struct Weather {
 impl Weather {
     pub fn new(rng: Rng, lists: &'static str) -> Self {
         Self {
+            surveys: Rng::new(!rng.clone().next()),
             rng,
             calm: false,
             lists,
@@ -93,5 +96,15 @@ impl Director for Weather {
 
     fn check(&mut self, _channel: &str) -> bool {
         self.calm || self.rng.percent(70)
+    }
+
+    fn survey(&mut self, channel: &str) -> Sight {
+        match self.surveys.below(100) {
+            _ if self.calm => Sight::Good,
+            80..88 => Sight::Behind(Duration::from_secs(1 + self.surveys.below(BEHIND_S))),
+            88..97 => Sight::Fails(Fate::Again { not_before: None }),
+            97.. if channel == self.lists => Sight::Window,
+            _ => Sight::Good,
+        }
     }
 }

@@ -22,7 +22,8 @@ use lubu::store::act::Actor;
 use lubu_channels::registry::Build;
 use lubu_channels::{
     Call, Caps, Channel, Document, Draft, Entry, Evidence, Failure, Finding, Health, Job, Match,
-    Media, Next, Pages, Problem, Receipt, Seen, Sighting, Step, Target, Timestamp, Verdict,
+    Media, Next, Pages, Problem, Receipt, Seen, Sighting, Step, Surveys, Target, Timestamp,
+    Verdict,
 };
 use tokio::task::JoinSet;
 
@@ -85,6 +86,10 @@ impl Channel for Answered {
     }
 
     fn pages(&self) -> Option<&dyn Pages> {
+        None
+    }
+
+    fn surveys(&self) -> Option<&dyn Surveys> {
         None
     }
 }

@@ -1,0 +1,158 @@
+//! When a lane asks its platform what it shows, and what it does with the answer.
+//!
+//! Owed once in the life of a process, before the first send: a store that was set back opens without complaint
+//! and is about to send again what is out. A survey that fails is tried again like a failing call and counts for
+//! the breaker; what is sent waits, what is looked for or taken down does not. One that was only asked for, by the
+//! nightly pass, keeps nothing waiting.
+
+use std::sync::Arc;
+
+use lubu_channels::{Channel, Fate, Timestamp};
+use tokio::task::Id;
+
+use super::{AGAIN, Done, Lane};
+use crate::engine::attempt::{Behaved, behaved, blocked};
+use crate::engine::survey::{Came, survey};
+use crate::store::Stored;
+use crate::store::act::LaneNews;
+
+/// Whether a survey must come before the next send, and when the next may begin.
+#[derive(Debug)]
+pub(super) struct Owed {
+    before_sends: bool,
+    /// None: as soon as something would be sent.
+    at: Option<Timestamp>,
+    running: Option<Id>,
+    tries: u32,
+}
+
+impl Owed {
+    pub(super) fn by(channel: &dyn Channel) -> Self {
+        Self {
+            before_sends: channel.surveys().is_some(),
+            at: None,
+            running: None,
+            tries: 0,
+        }
+    }
+
+    pub(super) fn is_owed(&self) -> bool {
+        self.before_sends
+    }
+
+    pub(super) fn again(&mut self, channel: &dyn Channel) {
+        self.before_sends = channel.surveys().is_some();
+    }
+
+    /// Without keeping anything waiting.
+    pub(super) fn ask(&mut self, now: Timestamp) {
+        self.at = self.at.or(Some(now));
+    }
+
+    pub(super) fn ran_as(&mut self, task: Id) -> bool {
+        self.running.take_if(|running| *running == task).is_some()
+    }
+
+    pub(super) fn failed(&mut self, again: Timestamp) {
+        self.running = None;
+        self.tries = self.tries.saturating_add(1);
+        // One that was asked for is left to the next night.
+        self.at = self.before_sends.then_some(again);
+    }
+
+    fn done(&mut self) {
+        self.running = None;
+        self.tries = 0;
+        self.at = None;
+        self.before_sends = false;
+    }
+}
+
+impl Lane {
+    /// Starts a survey that is due; says when to ask again.
+    pub(super) fn start_survey(&mut self, open: bool, now: Timestamp) -> Option<Timestamp> {
+        let owed = &self.survey;
+        if owed.running.is_some() || !open || self.bench.channel.surveys().is_none() {
+            return None;
+        }
+        let send = self.queue.first_send().filter(|_| owed.before_sends);
+        let at = match (owed.at, send) {
+            // Tried before, or asked for.
+            (Some(at), _) => at,
+            (None, Some(at)) if !self.halted => at,
+            (None, _) => return None,
+        };
+        if at > now {
+            return Some(at);
+        }
+        // Nothing is sent before it is adopted, and looks for what is held go first.
+        if !self.bench.shared.store.standing().adopted {
+            return Some(now + AGAIN);
+        }
+        let (bench, hub) = (Arc::clone(&self.bench), self.hub.clone());
+        let task = self
+            .tasks
+            .spawn(async move { Done::Surveyed(survey(&bench, &hub).await) });
+        self.survey.running = Some(task.id());
+        None
+    }
+
+    /// Stopped by posts that nobody knows, and by nothing else.
+    pub(super) fn only_sends_wait(&self, now: Timestamp) -> bool {
+        let pause = self.pause.as_ref().filter(|pause| pause.holds(now));
+        self.breaker.is_closed() && pause.is_some_and(crate::model::channel::Pause::lets_look)
+    }
+
+    pub(super) async fn surveyed(&mut self, came: Stored<Came>) {
+        let now = self.bench.shared.time.now();
+        match came {
+            Ok(Came::Judged(surveyed)) => {
+                self.behaved(Behaved::Well).await;
+                self.survey.done();
+                if surveyed.pause.is_some() {
+                    self.pause = surveyed.pause;
+                    // Once more when a person lets it go on: what was found may not have been all.
+                    self.survey.again(self.bench.channel.as_ref());
+                }
+            }
+            Ok(Came::Blind(words)) => {
+                let channel = &self.bench.policy.name;
+                tracing::warn!(
+                    channel,
+                    "what {channel} shows cannot be listed: {}",
+                    words.en
+                );
+                self.survey.done();
+            }
+            Ok(Came::Failed(failure)) => {
+                let channel = &self.bench.policy.name;
+                tracing::warn!(
+                    channel,
+                    code = failure.code,
+                    private = failure.private,
+                    "the survey of {channel} failed: {}",
+                    failure.public.en
+                );
+                let dice = self.bench.shared.dice.roll();
+                let tries = self.survey.tries.saturating_add(1);
+                let ours = now + self.bench.policy.backoff.wait(tries, dice);
+                let again = match failure.fate {
+                    Fate::Again { not_before } => not_before.map_or(ours, |at| at.max(ours)),
+                    Fate::Never | Fate::Blocked(_) | Fate::Unsure => ours,
+                };
+                self.survey.failed(again);
+                self.behaved(behaved(&failure)).await;
+                if let Some(pause) = blocked(&self.bench, &failure, now) {
+                    self.pause = Some(pause.clone());
+                    self.tell(LaneNews::Paused(pause)).await;
+                }
+            }
+            Ok(Came::Later(until)) => self.survey.failed(until.max(now + AGAIN)),
+            Ok(Came::Stopped) => self.survey.failed(now + AGAIN),
+            Err(error) => {
+                tracing::error!(channel = self.bench.policy.name, "{error}");
+                self.survey.failed(now + AGAIN);
+            }
+        }
+    }
+}

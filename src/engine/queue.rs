@@ -15,7 +15,7 @@ use lubu_channels::Timestamp;
 use crate::ids::DeliveryId;
 use crate::model::delivery::{Delivery, State};
 
-/// Deliveries that all lanes together keep whole, some 20 MB of them, and the fewest for one lane.
+/// Deliveries that all lanes together keep whole, some 10 MB of them, and the fewest for one lane.
 const WHOLE: usize = 8_192;
 const FEWEST: usize = 32;
 

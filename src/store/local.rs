@@ -43,7 +43,7 @@ pub fn options(folder: &Path, clock: Arc<dyn Clock>) -> Options {
     let now = Arc::new(move || clock.now().timestamp_millis());
     let mut options = Options::new(folder, now);
     // Enough for what is in flight; finished items are read when somebody asks.
-    options.cache_bytes = 16 << 20;
+    options.cache_bytes = 8 << 20;
     options
 }
 

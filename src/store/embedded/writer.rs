@@ -44,7 +44,7 @@ use super::view::{Below, Overlay, View};
 
 /// Changes, or bytes of them, that may wait for sled while acts come.
 const DEFERRED: usize = 4_096;
-const DEFERRED_BYTES: usize = 8 << 20;
+const DEFERRED_BYTES: usize = 4 << 20;
 /// No act came for so long: sled gets what waits for it.
 const PAUSE: Duration = Duration::from_millis(3);
 /// So many pauses sled may be at the same stretch.

@@ -28,6 +28,8 @@ struct Waiting<D: Domain> {
     open: bool,
     /// The writer is waiting for the bell.
     idle: bool,
+    /// It has acts that are not answered yet.
+    at_work: bool,
     turns: u64,
 }
 
@@ -54,6 +56,7 @@ impl<D: Domain> Inbox<D> {
             own: VecDeque::new(),
             open: true,
             idle: false,
+            at_work: false,
             turns: 0,
         };
         Self {
@@ -104,10 +107,12 @@ impl<D: Domain> Inbox<D> {
         }
     }
 
-    /// Up to `most` jobs, by class and then by age. Waits while there is none.
-    pub(super) fn take(&self, most: usize, quiet: Duration) -> Taken<D> {
+    /// Up to `most` jobs, by class and then by age. Waits while there is none. `under_way`: what was taken before
+    /// is not all answered.
+    pub(super) fn take(&self, most: usize, quiet: Duration, under_way: bool) -> Taken<D> {
         let mut waiting = self.lock();
         waiting.turns += 1;
+        waiting.at_work = under_way;
         loop {
             if let Some(own) = waiting.own.pop_front() {
                 return Taken::Own(own);
@@ -118,6 +123,7 @@ impl<D: Domain> Inbox<D> {
                 jobs.extend(queue.drain(..piece));
             }
             if !jobs.is_empty() {
+                waiting.at_work = true;
                 return Taken::Jobs(jobs);
             }
             if !waiting.open {
@@ -156,12 +162,14 @@ impl<D: Domain> Inbox<D> {
         drop((left, own));
     }
 
-    /// How often the writer came for work, and whether any waits.
+    /// How often the writer came for work, and whether any waits for it, or for an answer.
     pub(super) fn pulse(&self) -> (u64, bool) {
         let waiting = self.lock();
         (
             waiting.turns,
-            !waiting.own.is_empty() || waiting.by_class.iter().any(|queue| !queue.is_empty()),
+            waiting.at_work
+                || !waiting.own.is_empty()
+                || waiting.by_class.iter().any(|queue| !queue.is_empty()),
         )
     }
 }

@@ -220,7 +220,7 @@ impl<D: Domain> Writer<D> {
                 None if behind => PAUSE,
                 None => self.quiet,
             };
-            match self.ties.inbox.take(MAX_ACTS, wait) {
+            match self.ties.inbox.take(MAX_ACTS, wait, self.flight.is_some()) {
                 Taken::Jobs(jobs) => {
                     self.turn(jobs)?;
                     if self.flight.is_some() {

@@ -3,11 +3,13 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::super::inbox::{Inbox, Job, Taken};
 use super::super::*;
-use super::kit::{Act, Bench, No, all, broken, put};
+use super::kit::{Act, Bench, No, Pairs, all, broken, put};
 
 /// Where a thread was stopped, and how it goes on.
 struct Stop {
@@ -75,8 +77,6 @@ struct Flight {
     ahead: Answer,
     sync: Held,
 }
-
-use super::kit::Pairs;
 
 /// "a0" was there; a group that removes it and puts "a1" to "a8" is being synced; and a count of them is decided.
 fn flight() -> Flight {
@@ -148,4 +148,23 @@ fn fault_20_a_sync_that_fails_ends_it_all_and_neither_group_is_answered() {
     let found: Vec<String> = all(&store).into_keys().collect();
     let whole = found.len() == 8 && !found.contains(&"a0".to_owned());
     assert!(found == ["a0"] || whole, "{found:?}");
+}
+
+/// A sync that hangs may be all there is: every client waits for its answer, and no act is left to come.
+#[test]
+fn acts_that_were_taken_and_not_answered_count_as_waiting() {
+    let inbox = Inbox::<Pairs>::new();
+    let take = |under_way| inbox.take(9, Duration::ZERO, under_way);
+    let waits = || inbox.pulse().1;
+    assert!(!waits());
+    let (answer, _answered) = oneshot::channel();
+    let job = Job {
+        act: put("a", "1"),
+        class: Class::Intake,
+        answer,
+    };
+    assert!(inbox.put(job).is_ok() && waits());
+    assert!(matches!(take(false), Taken::Jobs(_)) && waits());
+    assert!(matches!(take(true), Taken::Quiet) && waits());
+    assert!(matches!(take(false), Taken::Quiet) && !waits());
 }

@@ -190,10 +190,14 @@ impl Store for Memory {
 
     async fn unsettled(&self) -> Stored<Vec<Delivery>> {
         self.read(|view| {
-            let noted = view.scan_prefix(keys::UNSETTLED);
-            let ids = noted.flat_map(|(key, value)| keys::unsettled_in(&key, &value));
-            let found = ids.map(|id| get(view, &keys::delivery(id)));
-            found.filter_map(Stored::transpose).collect()
+            let mut found = Vec::new();
+            for (key, value) in view.scan_prefix(keys::UNSETTLED) {
+                let ids = keys::unsettled_in(&key, decoded(&value)?);
+                for id in ids {
+                    found.extend(get(view, &keys::delivery(id))?);
+                }
+            }
+            Ok(found)
         })
     }
 

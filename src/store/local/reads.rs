@@ -48,11 +48,14 @@ enum Noted {
 }
 
 fn noted(reader: &Reader<'_>) -> Stored<Noted> {
-    let mark = reader.get(keys::ALL_UNSETTLED).map_err(unread)?;
-    Ok(match mark {
-        None => Noted::Not,
-        Some(way) if *way == *keys::BY_SIXTEENS => Noted::BySixteens,
-        Some(_) => Noted::Each,
+    let stands = |key| Ok(reader.get(key).map_err(unread)?.is_some());
+    // An older lubu knows only its own, and has written since if it stands there.
+    Ok(if stands(keys::FIRST_ALL_UNSETTLED)? {
+        Noted::Each
+    } else if stands(keys::ALL_UNSETTLED)? {
+        Noted::BySixteens
+    } else {
+        Noted::Not
     })
 }
 
@@ -72,21 +75,28 @@ pub(super) fn unsettled(reader: &Reader<'_>) -> Stored<Vec<Delivery>> {
     if noted(reader)? != Noted::BySixteens {
         return filtered(reader, |one| !one.public_state().at_rest());
     }
+    let mut found = Vec::new();
+    for id in by_sixteens(reader)? {
+        let delivery: Option<Delivery> = get(reader, &keys::delivery(id))?;
+        // Finished or erased since the keys were read.
+        found.extend(delivery.filter(|one| !one.public_state().at_rest()));
+    }
+    Ok(found)
+}
+
+fn by_sixteens(reader: &Reader<'_>) -> Stored<Vec<DeliveryId>> {
     let whole = Scan {
         prefix: keys::UNSETTLED,
         after: None,
         limit: usize::MAX,
         order: Order::Forward,
     };
-    let mut found = Vec::new();
+    let mut ids = Vec::new();
     for (key, value) in reader.scan_prefix(&whole).map_err(unread)? {
-        for id in keys::unsettled_in(&key, &value) {
-            let delivery: Option<Delivery> = get(reader, &keys::delivery(id))?;
-            // Finished or erased since the keys were read.
-            found.extend(delivery.filter(|one| !one.public_state().at_rest()));
-        }
+        let bits = record::decode(&value).map_err(unread)?;
+        ids.extend(keys::unsettled_in(&key, bits));
     }
-    Ok(found)
+    Ok(ids)
 }
 
 /// The deliveries not at rest in a store that does not keep them as now; none where there is nothing to learn.
@@ -96,7 +106,11 @@ pub(super) fn missing(reader: &Reader<'_>) -> Stored<Option<Vec<DeliveryId>>> {
         Noted::Each => {
             let marks = scan_keys(reader, keys::FIRST_UNSETTLED)?;
             let ids = marks.iter().filter_map(|key| keys::first_unsettled_of(key));
-            Ok(Some(ids.collect()))
+            // Bits of before that older lubu ran may say what has come to rest since.
+            let mut ids: Vec<DeliveryId> = ids.chain(by_sixteens(reader)?).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            Ok(Some(ids))
         }
         Noted::Not if scan_keys(reader, keys::CHANNELS)?.is_empty() => Ok(None),
         Noted::Not => {

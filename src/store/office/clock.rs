@@ -7,7 +7,7 @@ use crate::ids::DeliveryId;
 use crate::model::delivery::{Delivery, Event, transition};
 use crate::model::halt::SetBack;
 use crate::store::act::{Actor, Answer, Refusal};
-use crate::store::embedded::Change;
+use crate::store::embedded::{Change, record};
 use crate::store::keys;
 
 /// Of changes in one act, which has an end to its length.
@@ -20,7 +20,7 @@ impl Desk<'_> {
         let last: Option<SetBack> = self.get(keys::SET_BACK, "set back")?;
         let set = last.unwrap_or_default().next(by);
         let (mut after, mut upto, mut bytes) = (Vec::new(), None, 0);
-        for id in self.unsettled_after(set.upto()) {
+        for id in self.unsettled_after(set.upto())? {
             if bytes > BYTES {
                 upto = after.last().map(|one: &Delivery| one.id);
                 break;
@@ -74,11 +74,13 @@ impl Desk<'_> {
         Ok(())
     }
 
-    fn unsettled_after(&self, upto: Option<DeliveryId>) -> Vec<DeliveryId> {
-        let noted = self.view.scan_prefix(keys::UNSETTLED);
-        noted
-            .flat_map(|(key, value)| keys::unsettled_in(&key, &value))
-            .filter(|id| upto.is_none_or(|upto| *id > upto))
-            .collect()
+    fn unsettled_after(&self, upto: Option<DeliveryId>) -> Result<Vec<DeliveryId>, Refusal> {
+        let mut after = Vec::new();
+        for (key, value) in self.view.scan_prefix(keys::UNSETTLED) {
+            let bits = record::decode(&value).map_err(|_| Refusal::Damaged("unsettled"))?;
+            let ids = keys::unsettled_in(&key, bits);
+            after.extend(ids.filter(|id| upto.is_none_or(|upto| *id > upto)));
+        }
+        Ok(after)
     }
 }

@@ -155,7 +155,7 @@ impl Domain for Office {
         };
         desk.heed_the_word()?;
         let (header, answer) = desk.decide(act)?;
-        desk.write_unsettled();
+        desk.write_unsettled()?;
         Ok(Decision {
             header,
             changes: desk.changes,

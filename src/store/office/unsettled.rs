@@ -20,26 +20,27 @@ impl Desk<'_> {
     }
 
     /// Written only where it changes: most acts leave a delivery as unsettled as it was.
-    pub(super) fn write_unsettled(&mut self) {
+    pub(super) fn write_unsettled(&mut self) -> Result<(), Refusal> {
         let mut records: BTreeMap<Vec<u8>, (u16, u16)> = BTreeMap::new();
         for (id, at_rest) in std::mem::take(&mut self.rests) {
-            let bit = keys::unsettled_bit(id);
-            let key = keys::unsettled(id);
-            let (_, after) = records.entry(key).or_insert_with_key(|key| {
-                let known = self.view.get(key);
-                let bits = known.map_or(0, |value| keys::unsettled_bits(&value));
+            let (key, bit) = (keys::unsettled(id), keys::unsettled_bit(id));
+            let (before, after) = if let Some(known) = records.get(&key) {
+                *known
+            } else {
+                let bits: u16 = self.get(&key, "unsettled")?.unwrap_or_default();
                 (bits, bits)
-            });
-            *after = if at_rest { *after & !bit } else { *after | bit };
+            };
+            let after = if at_rest { after & !bit } else { after | bit };
+            records.insert(key, (before, after));
         }
         for (key, (before, after)) in records {
             if after == 0 && before != 0 {
                 self.changes.push(Change::Remove { key });
             } else if after != before {
-                let value = after.to_be_bytes().to_vec();
-                self.changes.push(Change::Put { key, value });
+                self.put(key, &after, "unsettled")?;
             }
         }
+        Ok(())
     }
 
     /// True on disk afterwards: what is not at rest among these is noted; with `all`, that they are all.
@@ -65,7 +66,12 @@ impl Desk<'_> {
     pub(super) fn all_noted(&mut self) {
         self.changes.push(Change::Put {
             key: keys::ALL_UNSETTLED.to_vec(),
-            value: keys::BY_SIXTEENS.to_vec(),
+            value: Vec::new(),
         });
+        let key = keys::FIRST_ALL_UNSETTLED.to_vec();
+        // Gone, so that an older lubu looks for itself.
+        if self.view.get(&key).is_some() {
+            self.changes.push(Change::Remove { key });
+        }
     }
 }

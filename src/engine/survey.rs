@@ -85,18 +85,24 @@ pub(super) async fn survey(bench: &Bench, hub: &Hub) -> Stored<Came> {
 /// As in a store that was restored: what may be out already does not go out by itself, and is looked for.
 async fn hold_back(bench: &Bench, hub: &Hub, census: &Census) -> Stored<()> {
     let (store, channel) = (&bench.shared.store, bench.policy.number);
-    let held: Vec<ItemId> = if let Some(items) = census.in_question() {
-        items
-    } else {
-        let all = store.unsettled().await?.into_iter();
-        all.filter(|one| one.id.channel == channel)
-            .map(|one| one.id.item)
-            .collect()
-    };
-    for item in held {
-        while !is_held(bench, hub, DeliveryId { item, channel }).await? {}
+    if let Some(items) = census.in_question() {
+        for item in items {
+            while !is_held(bench, hub, DeliveryId { item, channel }).await? {}
+        }
+        return Ok(());
     }
-    Ok(())
+    // What had failed, too: a person who does not know what was sent since would send it once more.
+    let mut before = None;
+    loop {
+        let stretch = store.recorded(channel, before).await?;
+        for delivery in stretch.deliveries.iter().filter(|one| one.would_go_on()) {
+            while !is_held(bench, hub, delivery.id).await? {}
+        }
+        let Some(next) = stretch.next else {
+            return Ok(());
+        };
+        before = Some(next);
+    }
 }
 
 /// False where it moved meanwhile, such as by a look, and must be asked about again.
@@ -105,7 +111,7 @@ async fn is_held(bench: &Bench, hub: &Hub, id: DeliveryId) -> Stored<bool> {
     let Some(delivery) = store.delivery(id).await? else {
         return Ok(true);
     };
-    let due = delivery.goes_on() && !explains(&delivery, Stands::Public);
+    let due = delivery.would_go_on() && !explains(&delivery, Stands::Public);
     if !due || delivery.withdrawing() || delivery.is_restored() {
         return Ok(true);
     }

@@ -66,6 +66,8 @@ pub struct Accepted {
     pub by: Option<String>,
     #[serde(with = "chrono::serde::ts_milliseconds")]
     pub at: Timestamp,
+    /// The item that it shows, where it says so.
+    pub item: Option<ItemId>,
 }
 
 /// What is on record of a channel's surveys.
@@ -107,9 +109,21 @@ impl Census {
         at.is_some_and(|at| at < self.since)
     }
 
-    fn remember(&mut self, remote_id: String, by: Option<&str>, at: Timestamp) {
-        let by = by.map(str::to_owned);
-        self.accepted.push(Accepted { remote_id, by, at });
+    /// Whether a post of this item is there that nothing on record explains: what is newly signed for this channel
+    /// may be out already.
+    pub fn shows(&self, item: ItemId) -> bool {
+        let open = self.open.iter().map(|one| one.item);
+        let accepted = self.accepted.iter().map(|one| one.item);
+        open.chain(accepted).any(|one| one == Some(item))
+    }
+
+    fn remember(&mut self, post: Stranger, by: Option<&str>, at: Timestamp) {
+        self.accepted.push(Accepted {
+            remote_id: post.remote_id,
+            by: by.map(str::to_owned),
+            at,
+            item: post.item,
+        });
         let over = self.accepted.len().saturating_sub(REMEMBERED);
         self.accepted.drain(..over);
     }
@@ -117,7 +131,7 @@ impl Census {
     /// A person lets the channel go on: these posts stop it no more.
     pub fn accept(&mut self, by: &str, now: Timestamp) {
         for one in std::mem::take(&mut self.open) {
-            self.remember(one.remote_id, Some(by), now);
+            self.remember(one, Some(by), now);
         }
     }
 
@@ -127,6 +141,14 @@ impl Census {
         for one in self.open.iter_mut().filter(|one| one.item == Some(item)) {
             "—".clone_into(&mut one.title);
             (one.item, one.unsent) = (None, false);
+            known = true;
+        }
+        for one in self
+            .accepted
+            .iter_mut()
+            .filter(|one| one.item == Some(item))
+        {
+            one.item = None;
             known = true;
         }
         known
@@ -164,6 +186,7 @@ pub fn judge(
     let first = before.is_none();
     let mut census = before.unwrap_or_else(|| Census::first(channel, latest.unwrap_or(now), now));
     census.at = now;
+    let mut of_former_times = Vec::new();
     for Found { post, whose } in found {
         census.open.retain(|open| !open.is(&post));
         let former = match whose {
@@ -176,12 +199,16 @@ pub fn judge(
             continue;
         }
         if former && first {
-            census.former += 1;
-            census.remember(post.remote_id, None, now);
+            of_former_times.push(post);
         } else if !former {
             let unsent = whose == Whose::Unsent;
             census.open.push(Stranger { unsent, ..post });
         }
+    }
+    // Behind all: one message can hold several articles under one id.
+    for post in of_former_times {
+        census.former += 1;
+        census.remember(post, None, now);
     }
     census
 }

@@ -15,7 +15,7 @@ use lubu_channels::{Clock as _, Effect, Fate, Posted, Sign, Stands, Words};
 use tempfile::TempDir;
 
 use crate::house::{House, Wired, copy_folder};
-use crate::scripted::{Scripted, World};
+use crate::scripted::{Does, Scripted, World};
 
 type Shared = Arc<Mutex<World>>;
 
@@ -115,6 +115,89 @@ async fn a_store_that_was_set_back_sends_nothing_before_it_has_asked() {
     house.until(waits, "weibo", PublicState::Published).await;
     assert_eq!(of(&world, |world| world.calls.len()), 3);
     assert_eq!(of(&world, |world| world.public.len()), 3);
+}
+
+async fn retry(house: &House, item: ItemId) {
+    let by = "li".to_owned();
+    let word = Act::Decide {
+        actor: Actor::new("li", "cli"),
+        id: house.delivery(item, "weibo").await.id,
+        event: Box::new(Event::Retry { by }),
+    };
+    house.store.act(word).await.expect("heard");
+    let delivery = house.delivery(item, "weibo").await;
+    house.engine.hub().wake(&[delivery]);
+}
+
+/// At the snapshot it had failed; a person let it go once more since, and it went out.
+#[tokio::test]
+async fn what_had_failed_before_a_machine_was_set_back_is_not_sent_again_at_a_word() {
+    for texts in [false, true] {
+        let (mut house, world) = listing(Effect::Public).await;
+        publish(&mut house, "早已发布").await;
+        let refusal = Does::Refuses(Fate::Never);
+        of(&world, |world| {
+            world.texts = texts;
+            world.script.push_back(refusal);
+        });
+        let out = sign(&mut house, "重发成功").await;
+        house.until(out, "weibo", PublicState::Failed).await;
+        let snapshot = TempDir::new().expect("a folder");
+        let left = house.leave_as_it_is(&world).await;
+        copy_folder(&left.data(), snapshot.path());
+        let house = left.start().await;
+        retry(&house, out).await;
+        house.until(out, "weibo", PublicState::Published).await;
+        let left = house.leave_as_it_is(&world).await;
+        put_back(&left.data(), snapshot.path());
+        let mut house = left.start().await;
+        let _asks = sign(&mut house, "启动后的第一条").await;
+        stopped(&house).await;
+        house.resume("weibo").await;
+        retry(&house, out).await;
+        house.until(out, "weibo", PublicState::Published).await;
+        let copies = |world: &mut World| {
+            let of_it = |(key, _): &&(String, u32)| *key == out.to_string();
+            world.public.iter().filter(of_it).count()
+        };
+        assert_eq!(of(&world, copies), 1, "texts: {texts}");
+    }
+}
+
+/// At the snapshot it was handed in and not yet signed.
+#[tokio::test]
+async fn what_was_signed_after_the_snapshot_and_is_signed_once_more_is_looked_for_first() {
+    for unlisted in [false, true] {
+        let (mut house, world) = listing(Effect::Public).await;
+        of(&world, |world| world.unlisted = unlisted);
+        publish(&mut house, "早已发布").await;
+        let (out, revision) = house.submit("快照之后签发").await;
+        let snapshot = TempDir::new().expect("a folder");
+        let left = house.leave_as_it_is(&world).await;
+        copy_folder(&left.data(), snapshot.path());
+        let house = left.start().await;
+        house.approve(&revision).await.expect("signed");
+        house.until(out, "weibo", PublicState::Published).await;
+        let left = house.leave_as_it_is(&world).await;
+        put_back(&left.data(), snapshot.path());
+        let mut house = left.start().await;
+        let waits = sign(&mut house, "启动后的第一条").await;
+        stopped(&house).await;
+        house.resume("weibo").await;
+        house.until(waits, "weibo", PublicState::Published).await;
+        house.approve(&revision).await.expect("signed once more");
+        let ends = if unlisted {
+            PublicState::Held
+        } else {
+            PublicState::Published
+        };
+        house.until(out, "weibo", ends).await;
+        let copies = |world: &mut World| {
+            let of_it = |(key, _): &&(String, u32)| *key == out.to_string();
+            world.public.iter().filter(of_it).count()
+        };
+        assert_eq!(of(&world, copies), 1);
+    }
 }
 
 #[tokio::test]
@@ -300,12 +383,12 @@ async fn our_own_posts_stop_nothing_whatever_came_of_them() {
     let gone = publish(&mut house, "撤下而平台仍显示").await;
     of(&world, |world| {
         world.removals_undone = 1;
-        world.script.push_back(crate::scripted::Does::Works);
+        world.script.push_back(Does::Works);
     });
     let unknown = {
         of(&world, |world| {
             world.script.clear();
-            world.script.push_back(crate::scripted::Does::LosesAnswer);
+            world.script.push_back(Does::LosesAnswer);
         });
         sign(&mut house, "回音丢失").await
     };
@@ -330,4 +413,30 @@ async fn a_stop_of_all_sending_that_is_lifted_is_followed_by_a_survey() {
     stopped(&house).await;
     let still = house.delivery(waits, "weibo").await.public_state();
     assert_eq!(still, PublicState::Pending);
+}
+
+#[tokio::test]
+async fn what_was_ready_for_a_shared_run_goes_on_after_a_stop_of_sending() {
+    let (channel, world) = Scripted::with_lists();
+    let channel = channel.otherwise(Scripted::listing);
+    let mut house = House::new(vec![Wired::new("site", channel)]).await;
+    let ends = [Does::Works, Does::WaitsAndIsUnsure];
+    of(&world, |world| world.script.extend(ends));
+    house.pause("site").await;
+    let mut items = Vec::new();
+    for title in ["先写好", "还在写"] {
+        items.push(sign(&mut house, title).await);
+    }
+    house.resume("site").await;
+    let [ready, late] = items[..] else {
+        unreachable!("two were signed");
+    };
+    let written = || async { !house.delivery(ready, "site").await.log.is_empty() };
+    house.once("one is written", written).await;
+    house.engine.hub().halt(true);
+    of(&world, |world| world.gate.cancel());
+    house.until(late, "site", PublicState::Retrying).await;
+    house.engine.hub().halt(false);
+    // By nothing but this: the other is looked for in minutes, and nobody signs anything.
+    house.until(ready, "site", PublicState::InReview).await;
 }

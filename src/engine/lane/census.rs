@@ -16,6 +16,9 @@ use crate::engine::survey::{Came, survey};
 use crate::store::Stored;
 use crate::store::act::LaneNews;
 
+/// Failures in a row that are an alarm.
+const ALARMED: u32 = 3;
+
 /// Whether a survey must come before the next send, and when the next may begin.
 #[derive(Debug)]
 pub(super) struct Owed {
@@ -23,6 +26,8 @@ pub(super) struct Owed {
     /// None: as soon as something would be sent.
     at: Option<Timestamp>,
     running: Option<Id>,
+    /// Another is owed once the one under way has ended: what it read may be older than the reason for it.
+    once_more: bool,
     tries: u32,
 }
 
@@ -32,6 +37,7 @@ impl Owed {
             before_sends: channel.surveys().is_some(),
             at: None,
             running: None,
+            once_more: false,
             tries: 0,
         }
     }
@@ -42,11 +48,17 @@ impl Owed {
 
     pub(super) fn again(&mut self, channel: &dyn Channel) {
         self.before_sends = channel.surveys().is_some();
+        self.once_more = self.before_sends && self.running.is_some();
     }
 
     /// Without keeping anything waiting.
     pub(super) fn ask(&mut self, now: Timestamp) {
         self.at = self.at.or(Some(now));
+    }
+
+    /// Sends have waited for it so often that somebody must hear of it.
+    fn keeps_waiting(&self) -> bool {
+        self.before_sends && self.tries >= ALARMED
     }
 
     pub(super) fn ran_as(&mut self, task: Id) -> bool {
@@ -64,7 +76,7 @@ impl Owed {
         self.running = None;
         self.tries = 0;
         self.at = None;
-        self.before_sends = false;
+        self.before_sends = std::mem::take(&mut self.once_more);
     }
 }
 
@@ -75,7 +87,11 @@ impl Lane {
         if owed.running.is_some() || !open || self.bench.channel.surveys().is_none() {
             return None;
         }
-        let send = self.queue.first_send().filter(|_| owed.before_sends);
+        // What is ready for a burst is in the queue no more.
+        let mut ready = self.waiting.values().map(|one| &one.delivery);
+        let ready = ready.any(|one| !one.withdrawing()).then_some(now);
+        let send = self.queue.first_send().into_iter().chain(ready).min();
+        let send = send.filter(|_| owed.before_sends);
         let at = match (owed.at, send) {
             // Tried before, or asked for.
             (Some(at), _) => at,
@@ -141,6 +157,12 @@ impl Lane {
                     Fate::Never | Fate::Blocked(_) | Fate::Unsure => ours,
                 };
                 self.survey.failed(again);
+                if self.survey.keeps_waiting() {
+                    tracing::error!(
+                        channel,
+                        "nothing is sent on {channel} until it can be listed what it shows: see its settings and its rights"
+                    );
+                }
                 self.behaved(behaved(&failure)).await;
                 if let Some(pause) = blocked(&self.bench, &failure, now) {
                     self.pause = Some(pause.clone());

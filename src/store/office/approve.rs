@@ -111,7 +111,14 @@ impl Desk<'_> {
                     why: Why::Fresh,
                 },
             };
-            return Ok(Delivery::new(id, Wanted::Revision(wanted), state, self.now));
+            let fresh = Delivery::new(id, Wanted::Revision(wanted), state, self.now);
+            // Signed before, sent, and forgotten with the machine that was set back: it is looked for first.
+            let census = self.census(policy.number)?;
+            return if census.is_some_and(|census| census.shows(item.id)) {
+                transition(fresh, Event::Restored, self.now, policy, 0.5).map_err(Refusal::Illegal)
+            } else {
+                Ok(fresh)
+            };
         };
         // Signing again orders the next send as a retry does.
         if before.said_absent.as_deref() == Some(by) {

@@ -252,15 +252,27 @@ fn write(data: &Path, disk: &Disk, mut identity: Identity) -> Result<Identity, O
             .map_err(io::Error::other)
     });
     written.map_err(OpenError::io(&path))?;
-    if let Some(parent) = data.parent() {
-        let parent = if parent.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            parent
-        };
-        disk.sync_folder(parent).map_err(OpenError::io(parent))?;
-    }
+    sync_name(data, disk)?;
     Ok(identity)
+}
+
+/// The folder's own name and those in it are on disk once this returns. A start before this one may have ended between
+/// making them and making them last; what it left looks just the same.
+pub(super) fn sync_names(data: &Path, disk: &Disk) -> Result<(), OpenError> {
+    disk.sync_folder(data).map_err(OpenError::io(data))?;
+    sync_name(data, disk)
+}
+
+fn sync_name(data: &Path, disk: &Disk) -> Result<(), OpenError> {
+    let Some(parent) = data.parent() else {
+        return Ok(());
+    };
+    let parent = if parent.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        parent
+    };
+    disk.sync_folder(parent).map_err(OpenError::io(parent))
 }
 
 /// Sending is no longer withheld.

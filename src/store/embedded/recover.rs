@@ -129,6 +129,7 @@ pub(super) fn open(options: &Options) -> Result<Recovered, OpenError> {
     let older = identity.format;
     // Asked before anything is changed.
     let way = migrate::way(options.migrations, older)?;
+    identity::sync_names(data, &options.disk)?;
     // Read before sled is opened: setting a corrupt one aside removes the file.
     let checkpoint = checkpoint::read(data).map_err(OpenError::io(data))?;
     let checkpoint = checkpoint.filter(|found| identity.knows(found.head.store));

@@ -1,10 +1,10 @@
 //! Opening again: what is believed, what is rebuilt, what is refused.
 
 use std::fs;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::super::*;
-use super::kit::{Bench, all, copy_folder, options, put};
+use super::kit::{Bench, Script, all, broken, copy_folder, options, put};
 
 fn filled(count: usize) -> Bench {
     let bench = Bench::new();
@@ -130,4 +130,31 @@ fn a_store_with_a_new_id_goes_on_in_a_new_segment_and_its_chain_holds() {
     let (store, opened) = bench.open();
     assert_eq!(opened.replayed, 4);
     assert_eq!(all(&store).len(), 4);
+}
+
+/// Else a power cut takes the whole folder, with everything acknowledged in it.
+#[test]
+fn names_that_a_first_start_could_not_make_last_are_made_last_by_the_next_before_any_act() {
+    let failing = |op: &Op<'_>| match op {
+        Op::SyncFolder { .. } => Verdict::Fail(broken()),
+        _ => Verdict::Go,
+    };
+    let gate = Script::new(failing);
+    let bench = Bench::gated(&gate);
+    drop(bench.refused());
+    assert!(bench.folder().join("store.toml").exists());
+    let synced = Arc::new(Mutex::new(Vec::new()));
+    let sees = Arc::clone(&synced);
+    gate.set(move |op| {
+        if let Op::SyncFolder { path } = op {
+            sees.lock().unwrap().push(path.to_path_buf());
+        }
+        Verdict::Go
+    });
+    let (store, _) = bench.open();
+    let before = synced.lock().unwrap().clone();
+    for folder in [bench.folder().parent().unwrap(), bench.folder()] {
+        assert!(before.iter().any(|one| one == folder), "{before:?}");
+    }
+    store.close_blocking();
 }

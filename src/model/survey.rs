@@ -52,7 +52,14 @@ pub struct Stranger {
     pub unsent: bool,
 }
 
+/// Stands for the title of an item that was erased.
+const ERASED: &str = "—";
+
 impl Stranger {
+    fn is_erased(&self) -> bool {
+        self.item.is_none() && self.title == ERASED
+    }
+
     fn is(&self, other: &Self) -> bool {
         self.remote_id == other.remote_id && self.item == other.item
     }
@@ -139,7 +146,7 @@ impl Census {
     pub fn forget(&mut self, item: ItemId) -> bool {
         let mut known = false;
         for one in self.open.iter_mut().filter(|one| one.item == Some(item)) {
-            "—".clone_into(&mut one.title);
+            ERASED.clone_into(&mut one.title);
             (one.item, one.unsent) = (None, false);
             known = true;
         }
@@ -188,6 +195,11 @@ pub fn judge(
     census.at = now;
     let mut of_former_times = Vec::new();
     for Found { post, whose } in found {
+        let same = |open: &&Stranger| open.remote_id == post.remote_id;
+        if census.open.iter().filter(same).any(Stranger::is_erased) {
+            // It stops the channel as before, and nothing more of it is written down.
+            continue;
+        }
         census.open.retain(|open| !open.is(&post));
         let former = match whose {
             Whose::Explained => continue,
@@ -534,5 +546,21 @@ mod tests {
             seen_at: at(1),
         });
         assert!(names(&one, "8", Some("https://weibo.com/1/a")));
+    }
+
+    #[test]
+    fn of_a_post_whose_item_was_erased_no_title_comes_back() {
+        let item = ItemId::new(1, [7; 10]);
+        let listed = || {
+            let mut one = found("7", 100, Whose::Unsent);
+            one.post.item = Some(item);
+            vec![one]
+        };
+        let census = |before, now| judge(before, ChannelNo(1), listed(), Some(at(1)), at(now));
+        let mut erased = census(None, 200);
+        assert!(erased.forget(item));
+        let after = census(Some(erased.clone()), 300);
+        assert_eq!(after.open, erased.open);
+        assert!(after.pause("weibo", at(300)).is_some());
     }
 }

@@ -106,13 +106,9 @@ fn survey_caps(mode: Mode) -> Option<SurveyCaps> {
         Mode::Draft => &["publish_list", "draft_list"],
         Mode::Mass => return None,
     };
-    let cost = |quota: &&str| Cost {
-        quota: (*quota).to_owned(),
-        units: 1,
-    };
     Some(SurveyCaps {
         rows: survey::ROWS,
-        costs: quotas.iter().map(cost).collect(),
+        costs: quotas.iter().map(|quota| Cost::one(quota)).collect(),
     })
 }
 

@@ -15,7 +15,7 @@ use lubu_channels::{
 use super::attempt::Stumble;
 use super::compose::compose;
 use super::{Bench, Hub};
-use crate::ids::{DeliveryId, ItemId};
+use crate::ids::{ChannelNo, DeliveryId, ItemId};
 use crate::model::delivery::{Delivery, Event, JobNow};
 use crate::model::survey::{Census, Found, Stranger, Whose, explains, judge, names, whose};
 use crate::store::act::{Share, Surveyed};
@@ -59,7 +59,8 @@ pub(super) async fn survey(bench: &Bench, hub: &Hub) -> Stored<Came> {
     let channel = bench.policy.number;
     let censuses = bench.shared.store.censuses().await?;
     let census = censuses.into_iter().find(|one| one.channel == channel);
-    let (found, latest) = identify(bench, hub, surveys, posts, census.as_ref()).await?;
+    let numbers = of_the_account(bench).await?;
+    let (found, latest) = identify(bench, hub, surveys, &numbers, posts, census.as_ref()).await?;
     let now = bench.shared.time.now();
     // First, and one act each: a crash in between leaves them held, and the next survey finds as much.
     hold_back(
@@ -188,11 +189,22 @@ fn tell(bench: &Bench, surveyed: &Surveyed) {
     }
 }
 
+/// This channel, and every other of its account: a list shows what any of them posted.
+async fn of_the_account(bench: &Bench) -> Stored<Vec<ChannelNo>> {
+    let own = bench.policy.number;
+    let others = bench.shared.store.channels().await?.into_iter();
+    let others = others.filter(|one| one.account == bench.policy.account && one.number != own);
+    Ok(std::iter::once(own)
+        .chain(others.map(|one| one.number))
+        .collect())
+}
+
 /// What the store makes of each post; and, before the first survey, when the newest one on record came up.
 async fn identify(
     bench: &Bench,
     hub: &Hub,
     surveys: &dyn Surveys,
+    numbers: &[ChannelNo],
     posts: Vec<Posted>,
     census: Option<&Census>,
 ) -> Stored<(Vec<Found>, Option<Timestamp>)> {
@@ -204,7 +216,7 @@ async fn identify(
             continue;
         }
         match named(hub, &post) {
-            Some(item) => found.extend(by_item(bench, post, item).await?),
+            Some(item) => found.extend(by_item(bench, numbers, post, item).await?),
             None if matches!(post.sign, Sign::Text { .. }) => texts.push(post),
             // It links to somewhere else: an editor's own work.
             None => {}
@@ -217,6 +229,7 @@ async fn identify(
         let mut walk = Walk {
             bench,
             surveys,
+            numbers,
             texts,
             found: &mut found,
             latest: None,
@@ -247,22 +260,49 @@ fn found(post: Posted, item: Option<ItemId>, whose: Whose) -> Found {
     Found { post, whose }
 }
 
-async fn by_item(bench: &Bench, post: Posted, item: ItemId) -> Stored<Option<Found>> {
-    let channel = bench.policy.number;
-    let id = DeliveryId { item, channel };
-    let whose = match bench.shared.store.delivery(id).await? {
-        Some(delivery) => of_item(&delivery, &post),
-        // Readers get nothing of it, and the item may have been erased since.
-        None if post.stands == Stands::Notice => return Ok(None),
-        None => Whose::Nobodys,
-    };
+async fn by_item(
+    bench: &Bench,
+    numbers: &[ChannelNo],
+    post: Posted,
+    item: ItemId,
+) -> Stored<Option<Found>> {
+    let mut whose = None;
+    for &channel in numbers {
+        let id = DeliveryId { item, channel };
+        let Some(delivery) = bench.shared.store.delivery(id).await? else {
+            continue;
+        };
+        if channel == bench.policy.number {
+            whose = Some(of_item(&delivery, &post));
+        } else if is_of_another(&delivery, &post) {
+            whose = Some(Whose::Explained);
+        }
+        if whose == Some(Whose::Explained) {
+            break;
+        }
+    }
+    // Readers get nothing of a notice, and the item may have been erased since.
+    if whose.is_none() && post.stands == Stands::Notice {
+        return Ok(None);
+    }
+    let whose = whose.unwrap_or(Whose::Nobodys);
     Ok(Some(found(post, Some(item), whose)))
+}
+
+/// Whether another channel of the account posted it: by its record, or, while that names no post yet, perhaps. What
+/// came up beside a post that is known may be one of this channel's.
+fn is_of_another(delivery: &Delivery, post: &Posted) -> bool {
+    let known = delivery.copy.as_ref();
+    let known = known.is_some_and(|copy| copy.remote_id.is_some());
+    names(delivery, &post.remote_id, post.address.as_deref())
+        || !known && explains(delivery, post.stands)
 }
 
 /// A walk over what is on record of the channel, newest item first, for posts that name no item.
 struct Walk<'a> {
     bench: &'a Bench,
     surveys: &'a dyn Surveys,
+    numbers: &'a [ChannelNo],
     texts: Vec<Posted>,
     found: &'a mut Vec<Found>,
     latest: Option<Timestamp>,
@@ -272,11 +312,12 @@ impl Walk<'_> {
     /// Ends as soon as every post is named; with a post that nobody knows it goes to the end, which stops the
     /// channel and so comes once.
     async fn records(&mut self, first: bool) -> Stored<()> {
-        let number = self.bench.policy.number;
-        let mut before = None;
+        let own = self.bench.policy.number;
+        let mut numbers = self.numbers.iter().copied();
+        let (mut number, mut before) = (numbers.next(), None);
         let mut compared = Vec::new();
-        loop {
-            let stretch = self.bench.shared.store.recorded(number, before).await?;
+        while let Some(channel) = number {
+            let stretch = self.bench.shared.store.recorded(channel, before).await?;
             for delivery in stretch.deliveries {
                 self.name(&delivery);
                 let sent = explains(&delivery, Stands::Public);
@@ -284,15 +325,18 @@ impl Walk<'_> {
                     let up = delivery.first_live.unwrap_or(delivery.since);
                     self.latest = self.latest.max(Some(up));
                 }
-                let may = sent || !delivery.public_state().at_rest();
+                let may = channel == own && (sent || !delivery.public_state().at_rest());
                 if may && compared.len() < COMPARED {
                     compared.push(delivery.id);
                 }
             }
             let ended = self.texts.is_empty() && (!first || self.latest.is_some());
-            match stretch.next {
-                Some(next) if !ended => before = Some(next),
-                Some(_) | None => break,
+            if ended {
+                break;
+            }
+            before = stretch.next;
+            if before.is_none() {
+                number = numbers.next();
             }
         }
         for id in compared {

@@ -431,9 +431,29 @@ impl House {
         by: &str,
         choices: Vec<(ChannelNo, OnCorrection)>,
     ) -> Result<Vec<Delivery>, StoreError> {
+        self.sign_for(revision, scope, by, choices, |_| true).await
+    }
+
+    /// The leader signs it for this channel alone.
+    pub async fn approve_for(&self, revision: &Revision, name: &str) -> Result<(), StoreError> {
+        let only = |one: &str| one == name;
+        let signing = self.sign_for(revision, Scope::Public, "leader", Vec::new(), only);
+        self.engine.hub().wake(&signing.await?);
+        Ok(())
+    }
+
+    async fn sign_for(
+        &self,
+        revision: &Revision,
+        scope: Scope,
+        by: &str,
+        choices: Vec<(ChannelNo, OnCorrection)>,
+        routed: impl Fn(&str) -> bool,
+    ) -> Result<Vec<Delivery>, StoreError> {
         let drafts: Vec<(ChannelNo, Draft)> = self
             .wired
             .iter()
+            .filter(|one| routed(one.name))
             .map(|one| (self.no(one.name), draft(one.channel.as_ref(), revision)))
             .collect();
         let routed = drafts
@@ -668,7 +688,7 @@ async fn register(store: &dyn Store, wired: &[Wired]) -> BTreeMap<&'static str, 
         let act = Act::Register {
             name: one.name.into(),
             adapter: "scripted".into(),
-            account: one.name.into(),
+            account: one.channel.caps().account.clone(),
         };
         if let Answer::Channel(number) = store.act(act).await.expect("registered") {
             numbers.insert(one.name, number);

@@ -440,3 +440,26 @@ async fn what_was_ready_for_a_shared_run_goes_on_after_a_stop_of_sending() {
     // By nothing but this: the other is looked for in minutes, and nobody signs anything.
     house.until(ready, "site", PublicState::InReview).await;
 }
+
+#[tokio::test]
+async fn two_channels_of_one_account_do_not_stop_each_other() {
+    for texts in [false, true] {
+        let (first, world) = Scripted::new(Effect::Public, Scripted::listing);
+        let second = first.otherwise(|_| {});
+        of(&world, |world| world.texts = texts);
+        let wired = vec![Wired::new("weibo", first), Wired::new("weibo-2", second)];
+        let mut house = House::new(wired).await;
+        for (title, name) in [("图文", "weibo-2"), ("头条", "weibo"), ("又一", "weibo-2")] {
+            let (item, revision) = house.submit(title).await;
+            house.approve_for(&revision, name).await.expect("signed");
+            house.until(item, name, PublicState::Published).await;
+            // Each lane asks once more before it sends again.
+            house.engine.hub().halt(true);
+            house.engine.hub().halt(false);
+        }
+        for name in ["weibo", "weibo-2"] {
+            assert!(house.record(name).await.pause.is_none(), "{name}");
+        }
+        assert!(of(&world, |world| world.surveyed) >= 3, "texts: {texts}");
+    }
+}

@@ -180,6 +180,7 @@ fn cut(disk: &Disk, data: &Path, damage: &Damage) -> std::io::Result<()> {
     )?;
     let mut kept = loaded.bytes;
     kept[at..].fill(0);
+    kept.resize(loaded.len, 0);
     let plain = segment::plain_path(&journal, damage.segment);
     disk.replace(&plain, &journal.join("cutting.tmp"), |_| Ok(kept))?;
     disk.remove(&segment::compressed_path(&journal, damage.segment))?;

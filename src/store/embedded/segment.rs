@@ -9,8 +9,8 @@
 //! went through a restore still says which part came from where, and the checksums of old segments
 //! still have their key. `first` above `before + 1` is a gap that a person accepted.
 //!
-//! A segment is read into memory whole (64 MiB by default): the search for life behind a torn end needs
-//! it, and memory-mapping needs `unsafe`.
+//! A segment is read into memory whole (64 MiB by default), but for the zeros at its end: the search for life behind a
+//! torn end needs it, and memory-mapping needs `unsafe`.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -135,7 +135,10 @@ pub(super) fn list(journal: &Path) -> io::Result<BTreeMap<u64, Forms>> {
 
 /// One segment in memory.
 pub(super) struct Loaded {
+    /// Without the zeros at its end, but for [`KEPT`] of them.
     pub(super) bytes: Vec<u8>,
+    /// What it is on disk, zeros included.
+    pub(super) len: usize,
     pub(super) header: Option<SegmentHeader>,
     pub(super) compressed: bool,
 }
@@ -151,17 +154,20 @@ pub(super) fn load_header(journal: &Path, number: u64) -> io::Result<Option<Segm
 }
 
 fn read_up_to(journal: &Path, number: u64, most: u64) -> io::Result<Loaded> {
-    let mut bytes = Vec::new();
+    let mut read = Trimmed::default();
     let compressed = match File::open(plain_path(journal, number)) {
         Ok(file) => {
-            file.take(most).read_to_end(&mut bytes)?;
+            let len = file.metadata()?.len().min(most);
+            read.make_room(len);
+            read.take_in(file.take(most))?;
             false
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let file = File::open(compressed_path(journal, number))?;
+            read.make_room(most.min(USUAL));
             // What cannot be unpacked is missing, and the frame that ends there names the place.
             let unpacked = zstd::stream::read::Decoder::new(file)
-                .and_then(|packed| packed.take(most).read_to_end(&mut bytes));
+                .and_then(|packed| read.take_in(packed.take(most)));
             if let Err(error) = unpacked {
                 tracing::warn!(segment = number, %error, "a compressed journal segment is damaged");
             }
@@ -169,10 +175,102 @@ fn read_up_to(journal: &Path, number: u64, most: u64) -> io::Result<Loaded> {
         }
         Err(error) => return Err(error),
     };
+    let (bytes, len) = read.finish();
     let header = SegmentHeader::decode(&bytes);
     Ok(Loaded {
         bytes,
+        len,
         header,
         compressed,
     })
+}
+
+/// What is read at once, and passed over at once where it is blank.
+const PIECE: usize = 256 * 1024;
+/// Zeros that stay at the end: a frame's padding may lie in a piece that is otherwise blank.
+const KEPT: usize = 4096;
+/// Room for a segment whose length nobody states. Memory that is not touched costs nothing.
+const USUAL: u64 = 64 << 20;
+static BLANK: [u8; PIECE] = [0; PIECE];
+
+/// Bytes being read, without the zeros at their end: most of a preallocated file is nothing else.
+#[derive(Default)]
+struct Trimmed {
+    bytes: Vec<u8>,
+    /// Zeros that were read and not kept.
+    blanks: usize,
+}
+
+impl Trimmed {
+    /// Room at once: a growing vector holds what it read twice.
+    fn make_room(&mut self, len: u64) {
+        self.bytes.reserve_exact(usize::try_from(len).unwrap_or(0));
+    }
+
+    /// What came before an error is kept.
+    fn take_in(&mut self, mut from: impl Read) -> io::Result<()> {
+        let mut piece = vec![0; PIECE.min(self.bytes.capacity().max(FIRST_FRAME))];
+        loop {
+            let count = match from.read(&mut piece) {
+                Ok(0) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                other => other?,
+            };
+            let read = &piece[..count];
+            if read == &BLANK[..count] {
+                self.blanks += count;
+            } else {
+                self.bytes.resize(self.bytes.len() + self.blanks, 0);
+                self.bytes.extend_from_slice(read);
+                self.blanks = 0;
+            }
+        }
+    }
+
+    /// The bytes, and how many there were.
+    fn finish(mut self) -> (Vec<u8>, usize) {
+        let len = self.bytes.len() + self.blanks;
+        let kept = self.bytes.len() + self.blanks.min(KEPT);
+        self.bytes.resize(kept, 0);
+        (self.bytes, len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::{KEPT, PIECE, Trimmed};
+
+    fn read(bytes: &[u8]) -> (Vec<u8>, usize) {
+        let mut read = Trimmed::default();
+        read.make_room(PIECE as u64);
+        read.take_in(Cursor::new(bytes)).unwrap();
+        read.finish()
+    }
+
+    #[test]
+    fn zeros_at_the_end_of_a_segment_are_not_kept_in_memory() {
+        let mut file = vec![7; PIECE + 5];
+        file.resize(9 * PIECE + 3, 0);
+        let (bytes, len) = read(&file);
+        assert_eq!(len, file.len());
+        assert_eq!(bytes, file[..2 * PIECE + KEPT]);
+    }
+
+    #[test]
+    fn zeros_between_frames_stay_where_they_are() {
+        let mut file = vec![0; 6 * PIECE];
+        file.push(1);
+        let (bytes, len) = read(&file);
+        assert_eq!((bytes, len), (file.clone(), file.len()));
+        assert_eq!(read(&[]), (Vec::new(), 0));
+    }
+
+    #[test]
+    fn padding_behind_the_last_byte_of_a_full_piece_is_there() {
+        let mut file = vec![1; PIECE];
+        file.resize(PIECE + 8, 0);
+        assert_eq!(read(&file), (file.clone(), file.len()));
+    }
 }

@@ -1,5 +1,6 @@
 //! While a group is synced, the next one is decided on top of it; nobody hears of either before it is on disk.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -37,10 +38,13 @@ impl Stop {
     }
 }
 
-/// Stops the writer once behind its first answer, and the thread beside it before its first sync.
+/// Stops the writer once behind its first answer and once behind its second decision, and the thread beside it before
+/// its first sync.
 struct Watched {
     answered: Mutex<Option<Stop>>,
+    grouped: Mutex<Option<Stop>>,
     sync: Mutex<Option<Stop>>,
+    turns: AtomicUsize,
     decided: Sender<()>,
 }
 
@@ -48,11 +52,15 @@ impl Gate for Watched {
     fn before(&self, op: &Op<'_>) -> Verdict {
         let beside = thread::current().name() == Some("lubu-syncer");
         let stop = match op {
-            Op::Step(Step::Decided) => {
-                // Nobody listens any more once the test has what it wants.
-                let _gone = self.decided.send(());
-                None
-            }
+            Op::Step(Step::Decided) => match self.turns.fetch_add(1, Ordering::Relaxed) {
+                0 => None,
+                1 => self.grouped.lock().unwrap().take(),
+                _ => {
+                    // Nobody listens any more once the test has what it wants.
+                    let _gone = self.decided.send(());
+                    None
+                }
+            },
             Op::Step(Step::Answered) => self.answered.lock().unwrap().take(),
             Op::Sync { .. } if beside => self.sync.lock().unwrap().take(),
             _ => None,
@@ -81,12 +89,15 @@ struct Flight {
 /// "a0" was there; a group that removes it and puts "a1" to "a8" is being synced; and a count of them is decided.
 fn flight() -> Flight {
     let (answered, first) = stop();
+    let (grouped, second) = stop();
     let (sync, sync_held) = stop();
     let (decided, was_decided) = channel();
     let mut bench = Bench::new();
     let gate = Watched {
         answered,
+        grouped,
         sync,
+        turns: AtomicUsize::new(0),
         decided,
     };
     bench.options.disk = Disk::gated(Arc::new(gate) as Arc<dyn Gate>);
@@ -98,9 +109,11 @@ fn flight() -> Flight {
     let group: Vec<Answer> = acts.map(|act| store.submit(act).unwrap()).collect();
     first.go.send(Verdict::Go).unwrap();
     before.blocking_recv().unwrap().unwrap();
-    sync_held.is_there.recv().unwrap();
-    while was_decided.try_recv().is_ok() {}
+    // It waits before the group is written: with nothing to decide it would wait for the sync.
+    second.is_there.recv().unwrap();
     let ahead = store.submit(Act::Count("a".into(), "count".into()));
+    second.go.send(Verdict::Go).unwrap();
+    sync_held.is_there.recv().unwrap();
     was_decided.recv().unwrap();
     Flight {
         bench,

@@ -111,6 +111,7 @@ fn lines(channels: &[ChannelView]) -> Vec<String> {
                 "open" => ("● 正常", "32"),
                 "paused" => ("‖ 暂停", "36"),
                 "quiet" => ("‖ 静默", "36"),
+                "unlisted" => ("↻ 待列出", "33"),
                 "removed" => ("‖ 已移除", "36"),
                 _ => ("↻ 等待恢复", "33"),
             };
@@ -143,6 +144,14 @@ fn lines(channels: &[ChannelView]) -> Vec<String> {
 pub fn unknown(channels: &[ChannelView]) -> Vec<String> {
     let mut lines = Vec::new();
     for one in channels {
+        if one.state == "unlisted" {
+            let reason = one.reason.as_deref().unwrap_or_default();
+            lines.push(String::new());
+            lines.push(format!(
+                "↻ {} 暂不发送（撤下和核对照常）：{reason}",
+                one.name
+            ));
+        }
         let posts = one.survey.as_ref().map(|survey| &survey.unknown);
         let Some(posts) = posts.filter(|posts| !posts.is_empty()) else {
             continue;

@@ -513,7 +513,12 @@ impl Lane {
             }
             Err(_) if self.survey.ran_as(task) => {
                 let again = self.bench.shared.time.now() + CRASHED;
-                self.survey.failed(again);
+                let why = Words::new(
+                    "列出平台内容时程序出错",
+                    "listing what the platform shows ended by a panic",
+                );
+                self.survey.failed(again, why);
+                self.tell_unlisted();
             }
             Err(_) => self.crashed(ids).await,
         }

@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use lubu_channels::{Channel, Failure, Health, Transport};
+use lubu_channels::{Channel, Failure, Health, Timestamp, Transport, Words};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -110,6 +110,17 @@ pub struct Hub {
     fresh: Arc<Mutex<Fresh>>,
     /// Channels that are sites of the office's own: other platforms link there.
     sites: Arc<RwLock<Vec<Arc<dyn Channel>>>>,
+    unlisted: Arc<Mutex<BTreeMap<ChannelNo, Unlisted>>>,
+}
+
+/// Why nothing is sent on a channel though it is open: its platform does not list what it shows.
+#[derive(Debug, Clone)]
+pub struct Unlisted {
+    /// Failures in a row.
+    pub tries: u32,
+    pub why: Words,
+    /// When it is asked again.
+    pub next: Option<Timestamp>,
 }
 
 impl Hub {
@@ -182,6 +193,23 @@ impl Hub {
         if let Some(lane) = self.lanes().by_number.get(&number) {
             let _gone = lane.send(Message::Survey);
         }
+    }
+
+    /// None: what is sent there waits for no survey that failed.
+    pub fn unlisted(&self, number: ChannelNo) -> Option<Unlisted> {
+        self.all_unlisted().get(&number).cloned()
+    }
+
+    fn tell_unlisted(&self, number: ChannelNo, trouble: Option<Unlisted>) {
+        let mut all = self.all_unlisted();
+        match trouble {
+            Some(trouble) => all.insert(number, trouble),
+            None => all.remove(&number),
+        };
+    }
+
+    fn all_unlisted(&self) -> MutexGuard<'_, BTreeMap<ChannelNo, Unlisted>> {
+        self.unlisted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn fresh(&self) -> MutexGuard<'_, Fresh> {

@@ -36,7 +36,7 @@ struct Matrix {
     more: bool,
     patrol: String,
     halts: Vec<HaltView>,
-    /// Channels that public posts have stopped, of which nothing is on record.
+    /// Channels that public posts have stopped of which nothing is on record, or that cannot be listed.
     stopped: Vec<Stopped>,
     next: Option<String>,
     paged: bool,
@@ -83,11 +83,20 @@ struct Stray {
 
 struct Stopped {
     channel: String,
+    how: &'static str,
     reason: String,
     posts: Vec<String>,
 }
 
 fn stopped(channel: &ChannelView) -> Option<Stopped> {
+    if channel.state == "unlisted" {
+        return Some(Stopped {
+            channel: channel.name.clone(),
+            how: "暂不发送",
+            reason: channel.reason.clone().unwrap_or_default(),
+            posts: Vec::new(),
+        });
+    }
     let unknown = channel.survey.as_ref().map(|survey| &survey.unknown)?;
     let told = |post: &UnknownPost| {
         let place = post.url.as_deref().unwrap_or(&post.remote_id);
@@ -101,6 +110,7 @@ fn stopped(channel: &ChannelView) -> Option<Stopped> {
     };
     (!unknown.is_empty()).then(|| Stopped {
         channel: channel.name.clone(),
+        how: "已停发",
         reason: channel.reason.clone().unwrap_or_default(),
         posts: unknown.iter().map(told).collect(),
     })

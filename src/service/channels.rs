@@ -7,6 +7,7 @@ use lubu_channels::{Timestamp, Words};
 
 use super::view::{ChannelView, CheckView, SurveyView, UnknownPost, split, time};
 use super::{Done, Service, Setup};
+use crate::engine::Unlisted;
 use crate::ids::ChannelNo;
 use crate::model::channel::{ChannelRecord, Pause};
 use crate::model::delivery::PublicState;
@@ -33,9 +34,11 @@ impl Service {
                 .ok_or_else(|| super::no_channel(&config.name))?;
             let record = records.iter().find(|record| record.number == number);
             let quiet = config.quiet.as_ref();
-            let (state, why, until) = match standing(record, now) {
-                ("open", ..) => hushed(quiet, now, setup.config.zone()),
-                standing => standing,
+            let unlisted = self.engine.hub().unlisted(number);
+            let (state, why, until) = match (standing(record, now), unlisted) {
+                (("open" | "broken", ..), Some(unlisted)) => waits(&unlisted),
+                (("open", ..), None) => hushed(quiet, now, setup.config.zone()),
+                (standing, _) => standing,
             };
             let (reason, reason_en) = split(why);
             Ok(ChannelView {
@@ -68,7 +71,7 @@ impl Service {
         Ok(views)
     }
 
-    /// Sets how many unknown posts stop each channel.
+    /// Sets how many unknown posts stop each channel, and how often its survey failed while sends wait for it.
     pub async fn measure_surveys(&self) -> Done<()> {
         let censuses = self.store.censuses().await?;
         for (number, name) in &self.setup().names {
@@ -76,6 +79,10 @@ impl Service {
             let open = census.map_or(0, |census| census.open.len());
             let open = u32::try_from(open).unwrap_or(u32::MAX);
             metrics::gauge!("lubu_unknown_posts", "channel" => name.clone()).set(f64::from(open));
+            let unlisted = self.engine.hub().unlisted(*number);
+            let failures = unlisted.map_or(0, |unlisted| unlisted.tries);
+            metrics::gauge!("lubu_survey_failures", "channel" => name.clone())
+                .set(f64::from(failures));
         }
         Ok(())
     }
@@ -204,6 +211,22 @@ fn surveyed(census: &Census) -> SurveyView {
 }
 
 type Standing = (&'static str, Option<Words>, Option<Timestamp>);
+
+/// Nothing is sent before the platform was asked what it shows.
+fn waits(unlisted: &Unlisted) -> Standing {
+    let (tries, why) = (unlisted.tries, &unlisted.why);
+    let words = Words::new(
+        format!(
+            "发送前要列出平台上的内容，已 {tries} 次没有列出：{}。列出后自动发送；请检查该渠道的设置和权限",
+            why.zh.trim_end_matches('。')
+        ),
+        format!(
+            "what it shows must be listed before anything is sent, which failed {tries} times: {}; it goes on by itself once it is listed: see its settings and its rights",
+            why.en.trim_end_matches('.')
+        ),
+    );
+    ("unlisted", Some(words), unlisted.next)
+}
 
 /// In its quiet hours, or open.
 fn hushed(quiet: Option<&QuietHours>, now: Timestamp, zone: Tz) -> Standing {

@@ -168,8 +168,8 @@ pub struct HaltView {
 pub struct ChannelView {
     pub name: String,
     pub adapter: String,
-    /// `open`, `paused`, `broken` (its breaker is open), `quiet` (in its quiet hours), or `removed` (no longer
-    /// configured, with something unfinished).
+    /// `open`, `paused`, `broken` (its breaker is open), `quiet` (in its quiet hours), `unlisted` (what it shows could
+    /// not be listed, and nothing is sent before), or `removed` (no longer configured, with something unfinished).
     pub state: String,
     pub reason: Option<String>,
     pub reason_en: Option<String>,

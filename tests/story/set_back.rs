@@ -348,6 +348,13 @@ async fn while_a_survey_fails_nothing_is_sent_and_what_is_withdrawn_goes() {
     let waits = sign(&mut house, "第二天").await;
     let asked = |count| of(&world, |world| world.surveyed >= count);
     house.once("it asks", || async { asked(2) }).await;
+    // Invariant 13: what waits for it says so.
+    let number = house.no("weibo");
+    let unlisted = || async { house.engine.hub().unlisted(number) };
+    let told = || async { unlisted().await.is_some_and(|one| one.tries == 1) };
+    house.once("it is told", told).await;
+    let trouble = unlisted().await.expect("told");
+    assert!(!trouble.why.zh.is_empty() && trouble.next.is_some());
     house.withdraw(old).await;
     house.until(old, "weibo", PublicState::Withdrawn).await;
     let sent = of(&world, |world| world.calls.clone());
@@ -364,6 +371,7 @@ async fn while_a_survey_fails_nothing_is_sent_and_what_is_withdrawn_goes() {
     of(&world, |world| world.surveys.clear());
     house.time.advance(Duration::from_mins(6));
     house.until(waits, "weibo", PublicState::Published).await;
+    assert!(house.engine.hub().unlisted(number).is_none());
 }
 
 #[tokio::test]

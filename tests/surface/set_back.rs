@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use lubu_sandbox::Platform;
+use lubu_sandbox::{Fault, Kind, Platform};
 use serde_json::Value;
 
 use crate::office::{Office, PORTAL, SITE, WECHAT, WEIBO};
@@ -159,4 +159,34 @@ async fn a_channel_that_unknown_posts_have_stopped_still_takes_down() {
     office.lubu(&withdraw).done();
     office.reaches(&late, WEIBO, "withdrawn").await;
     assert_eq!(posts(&office), [3, 3, 2]);
+}
+
+/// Nothing is sent before the platform was asked what it shows; where that fails, the channel says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_cannot_be_listed_says_why_nothing_is_sent() {
+    let office = Office::open("").await;
+    let fault = Fault::new(Platform::Wechat, Kind::HttpStatus, "freepublish/batchget");
+    office.sandbox.inject(fault);
+    let item = published(&office, "甲", "今天发布", &[SITE, PORTAL, WEIBO]).await;
+    let waits = office
+        .until("it is told", || async {
+            let one = channel(&office, WECHAT);
+            (one["state"] == "unlisted").then_some(one)
+        })
+        .await;
+    let reason = waits["reason"].as_str().expect("a reason");
+    assert!(reason.starts_with("发送前要列出平台上的内容"), "{reason}");
+    assert!(waits["until"].is_string(), "it says when it asks again");
+    office.reaches(&item, WECHAT, "pending").await;
+    assert_eq!(posts(&office), [1, 0, 1]);
+    let page = office.get("/").send().await.expect("answered");
+    let page = page.text().await.expect("a text");
+    assert!(page.contains("微信公众号 暂不发送"), "{page}");
+    let status = office.lubu(&["status"]).done().out;
+    assert!(status.contains("↻ 微信公众号 暂不发送"), "{status}");
+    let metrics = office.get("/metrics").send().await.expect("answered");
+    let metrics = metrics.text().await.expect("a text");
+    let failures = "lubu_survey_failures{channel=\"微信公众号\"} ";
+    let line = metrics.lines().find_map(|line| line.strip_prefix(failures));
+    assert!(line.is_some_and(|count| count != "0"), "{metrics}");
 }

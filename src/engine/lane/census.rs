@@ -7,10 +7,11 @@
 
 use std::sync::Arc;
 
-use lubu_channels::{Channel, Fate, Timestamp};
+use lubu_channels::{Channel, Fate, Timestamp, Words};
 use tokio::task::Id;
 
 use super::{AGAIN, Done, Lane};
+use crate::engine::Unlisted;
 use crate::engine::attempt::{Behaved, behaved, blocked};
 use crate::engine::survey::{Came, survey};
 use crate::store::Stored;
@@ -29,6 +30,8 @@ pub(super) struct Owed {
     /// Another is owed once the one under way has ended: what it read may be older than the reason for it.
     once_more: bool,
     tries: u32,
+    /// Why the last one failed.
+    why: Option<Words>,
 }
 
 impl Owed {
@@ -39,6 +42,7 @@ impl Owed {
             running: None,
             once_more: false,
             tries: 0,
+            why: None,
         }
     }
 
@@ -65,9 +69,20 @@ impl Owed {
         self.running.take_if(|running| *running == task).is_some()
     }
 
-    pub(super) fn failed(&mut self, again: Timestamp) {
+    /// What people are told while sends wait for one that failed.
+    fn trouble(&self) -> Option<Unlisted> {
+        let why = self.why.clone().filter(|_| self.before_sends)?;
+        Some(Unlisted {
+            tries: self.tries,
+            why,
+            next: self.at,
+        })
+    }
+
+    pub(super) fn failed(&mut self, again: Timestamp, why: Words) {
         self.running = None;
         self.tries = self.tries.saturating_add(1);
+        self.why = Some(why);
         // One that was asked for is left to the next night.
         self.at = self.before_sends.then_some(again);
     }
@@ -75,6 +90,7 @@ impl Owed {
     fn done(&mut self) {
         self.running = None;
         self.tries = 0;
+        self.why = None;
         self.at = None;
         self.before_sends = std::mem::take(&mut self.once_more);
     }
@@ -120,6 +136,16 @@ impl Lane {
     }
 
     pub(super) async fn surveyed(&mut self, came: Stored<Came>) {
+        self.judge_survey(came).await;
+        self.tell_unlisted();
+    }
+
+    pub(super) fn tell_unlisted(&self) {
+        let number = self.bench.policy.number;
+        self.hub.tell_unlisted(number, self.survey.trouble());
+    }
+
+    async fn judge_survey(&mut self, came: Stored<Came>) {
         let now = self.bench.shared.time.now();
         match came {
             Ok(Came::Judged(surveyed)) => {
@@ -156,7 +182,7 @@ impl Lane {
                     Fate::Again { not_before } => not_before.map_or(ours, |at| at.max(ours)),
                     Fate::Never | Fate::Blocked(_) | Fate::Unsure => ours,
                 };
-                self.survey.failed(again);
+                self.survey.failed(again, failure.public.clone());
                 if self.survey.keeps_waiting() {
                     tracing::error!(
                         channel,
@@ -169,11 +195,18 @@ impl Lane {
                     self.tell(LaneNews::Paused(pause)).await;
                 }
             }
-            Ok(Came::Later(until)) => self.survey.failed(until.max(now + AGAIN)),
-            Ok(Came::Stopped) => self.survey.failed(now + AGAIN),
+            Ok(Came::Later(until)) => {
+                let why = Words::new("查询配额已用完", "the quota for looks is used up");
+                self.survey.failed(until.max(now + AGAIN), why);
+            }
+            Ok(Came::Stopped) => {
+                let why = Words::new("正在停止", "the daemon is stopping");
+                self.survey.failed(now + AGAIN, why);
+            }
             Err(error) => {
                 tracing::error!(channel = self.bench.policy.name, "{error}");
-                self.survey.failed(now + AGAIN);
+                let why = Words::new("状态库没有应答", "the store did not answer");
+                self.survey.failed(now + AGAIN, why);
             }
         }
     }

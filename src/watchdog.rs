@@ -80,7 +80,7 @@ impl Stillness {
         for one in at_work {
             let most = match one.0 {
                 // It waits for its platform, and its call has a deadline of its own.
-                Work::Delivery(_) => continue,
+                Work::Delivery(_) | Work::Survey(_) => continue,
                 Work::Drafts(_) => BLOCKING,
                 Work::Entry(_) => ENTRY,
             };

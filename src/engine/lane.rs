@@ -188,6 +188,9 @@ impl Lane {
             Message::Record(record) => {
                 self.pause = record.pause;
                 self.breaker = record.breaker;
+                if self.pause.is_none() {
+                    self.pardon_survey(self.bench.shared.time.now());
+                }
                 // What was refused meanwhile need not wait out its delay.
                 self.queue.hurry();
             }

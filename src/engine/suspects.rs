@@ -7,7 +7,8 @@
 //!
 //! Suspects run one at a time, so that a second death points at one of them; one that died twice waits until the
 //! process has lived for a while, so that somebody's `kill -9` in a row does not look like its doing. The third death is
-//! proof enough: a delivery is held, a draft is refused, a file is moved aside. Everything else goes on
+//! proof enough: a delivery is held, a draft is refused, a file is moved aside, a channel that is not listed sends nothing
+//! until a person lets it go on. Everything else goes on
 //! beside them as always. A stop in order is no death; neither is a power cut, which the boot id tells, nor an end that
 //! the store asked for.
 //!
@@ -48,6 +49,8 @@ pub enum Work {
     Drafts([u8; NAME]),
     /// An entry of the inbox, by its name and shape.
     Entry([u8; NAME]),
+    /// What a platform lists of a channel.
+    Survey(ChannelNo),
 }
 
 impl Work {
@@ -69,6 +72,11 @@ impl Work {
             }
             Self::Drafts(name) => (2, name),
             Self::Entry(name) => (3, name),
+            Self::Survey(channel) => {
+                let mut name = [0; NAME];
+                name[..2].copy_from_slice(&channel.0.to_be_bytes());
+                (4, name)
+            }
         }
     }
 
@@ -84,6 +92,9 @@ impl Work {
             }
             2 => Some(Self::Drafts(name)),
             3 => Some(Self::Entry(name)),
+            4 => Some(Self::Survey(ChannelNo(u16::from_be_bytes([
+                name[0], name[1],
+            ])))),
             _ => None,
         }
     }

@@ -16,6 +16,10 @@ use tokio_util::sync::CancellationToken;
 use crate::house::{House, Wired};
 use crate::scripted::{Does, Scripted, World};
 
+fn of<T>(world: &Mutex<World>, f: impl FnOnce(&mut World) -> T) -> T {
+    f(&mut world.lock().expect("unpoisoned"))
+}
+
 fn is_set_aside(delivery: &Delivery) -> bool {
     let poison = |why: &Hold| matches!(why, Hold::Poison(_));
     matches!(&delivery.state, State::Held { why, at: None } if poison(why))
@@ -101,6 +105,37 @@ async fn what_was_at_work_at_three_deaths_is_held_with_an_owner_and_the_others_g
     assert_eq!(calls(&world), before + 1, "nothing more of the held one");
     let house = house.crash(&world).await;
     assert!(is_set_aside(&house.delivery(item, "site").await));
+}
+
+/// What would be sent waits for the list; without this the process would end at every start, and take all along.
+#[tokio::test]
+async fn a_list_that_ends_the_process_three_times_is_not_asked_for_again_before_a_person_says_so() {
+    let (channel, world) = Scripted::new(Effect::Public, Scripted::listing);
+    of(&world, |world| world.survey_hangs = true);
+    let mut house = House::new(vec![Wired::new("weibo", channel)]).await;
+    let (item, revision) = house.submit("进展").await;
+    house.approve(&revision).await.expect("signed");
+    let work = Work::Survey(house.no("weibo"));
+    for death in 1..=MOST {
+        let asked = || async { of(&world, |world| world.surveyed) == usize::from(death) };
+        house.once("it is asked", asked).await;
+        house = house.crash(&world).await;
+        of(&world, |world| world.dead = CancellationToken::new());
+        assert_eq!(house.engine.shared.suspects.deaths(work), death);
+        house.time.advance(QUIET);
+    }
+    let unlisted = || house.engine.hub().unlisted(house.no("weibo"));
+    house
+        .once("it says so", || async { unlisted().is_some() })
+        .await;
+    let why = unlisted().expect("told").why;
+    assert!(why.zh.contains("lubu channels resume"), "{}", why.zh);
+    assert_eq!(of(&world, |world| world.surveyed), usize::from(MOST));
+    let waits = house.delivery(item, "weibo").await.public_state();
+    assert_eq!(waits, PublicState::Pending);
+    of(&world, |world| world.survey_hangs = false);
+    house.resume("weibo").await;
+    house.until(item, "weibo", PublicState::Published).await;
 }
 
 #[tokio::test]

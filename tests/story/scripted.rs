@@ -68,6 +68,8 @@ pub struct World {
     /// Surveys that were made, and what the next ones come to instead of a list.
     pub surveyed: usize,
     pub surveys: VecDeque<Fate>,
+    /// Surveys do not end before the process does.
+    pub survey_hangs: bool,
     /// The account has no right to its list.
     pub no_list: bool,
     /// Removals that are answered with yes and do not hold.
@@ -412,8 +414,15 @@ impl Channel for Scripted {
 #[async_trait]
 impl Surveys for Scripted {
     async fn survey(&self, _call: &Call<'_>) -> Result<Surveyed, Failure> {
+        let (hangs, dead) = {
+            let mut world = self.world.lock().expect("unpoisoned");
+            world.surveyed += 1;
+            (world.survey_hangs, world.dead.clone())
+        };
+        if hangs {
+            dead.cancelled().await;
+        }
         let mut world = self.world.lock().expect("unpoisoned");
-        world.surveyed += 1;
         if let Some(fate) = world.surveys.pop_front() {
             return Err(failure(fate));
         }

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use lubu_channels::{Channel, Fate, Timestamp, Words};
 use tokio::task::Id;
 
@@ -14,11 +15,14 @@ use super::{AGAIN, Done, Lane};
 use crate::engine::Unlisted;
 use crate::engine::attempt::{Behaved, behaved, blocked};
 use crate::engine::survey::{Came, survey};
+use crate::engine::suspects::{self, Work};
 use crate::store::Stored;
 use crate::store::act::LaneNews;
 
 /// Failures in a row that are an alarm.
 const ALARMED: u32 = 3;
+/// Until what ended the process too often is looked at again: a person may have let it go on.
+const ASIDE: TimeDelta = TimeDelta::hours(1);
 
 /// Whether a survey must come before the next send, and when the next may begin.
 #[derive(Debug)]
@@ -121,12 +125,39 @@ impl Lane {
         if !self.bench.shared.store.standing().adopted {
             return Some(now + AGAIN);
         }
+        let work = Work::Survey(self.bench.policy.number);
+        if self.bench.shared.suspects.deaths(work) >= suspects::MOST {
+            let why = Words::new(
+                "列出平台内容时程序连续三次中断，不再自动尝试；排除原因后执行 lubu channels resume",
+                "the process ended three times in a row while it was listed, and it is not tried again by itself; once the reason is gone, `lubu channels resume`",
+            );
+            self.survey.failed(now + ASIDE, why);
+            self.tell_unlisted();
+            return Some(now + ASIDE);
+        }
+        let at_work = match self.bench.shared.suspects.enter(work, now) {
+            Ok(at_work) => at_work,
+            Err(turn) => return Some(turn),
+        };
         let (bench, hub) = (Arc::clone(&self.bench), self.hub.clone());
-        let task = self
-            .tasks
-            .spawn(async move { Done::Surveyed(survey(&bench, &hub).await) });
+        let task = self.tasks.spawn(async move {
+            let _at_work = at_work;
+            Done::Surveyed(survey(&bench, &hub).await)
+        });
         self.survey.running = Some(task.id());
         None
+    }
+
+    /// A person lets the channel go on: what ended the process is tried again, with a fresh count.
+    pub(super) fn pardon_survey(&mut self, now: Timestamp) {
+        let (suspects, work) = (
+            &self.bench.shared.suspects,
+            Work::Survey(self.bench.policy.number),
+        );
+        if suspects.deaths(work) >= suspects::MOST {
+            suspects.forget(work);
+            self.survey.at = Some(now);
+        }
     }
 
     /// Stopped by posts that nobody knows, and by nothing else.

@@ -185,7 +185,7 @@ impl Default for Shelf {
             kept: Mutex::default(),
             most: Most {
                 open: 8 << 20,
-                packed: 12 << 20,
+                packed: 6 << 20,
             },
         }
     }

@@ -11,7 +11,8 @@ use super::Hub;
 use crate::ids::{ChannelNo, DeliveryId};
 use crate::model::delivery::{Delivery, State};
 
-const MOST: usize = 10_000;
+/// Of one channel. Looks are paced, so that more would wait longer than the nightly pass.
+const MOST: usize = 512;
 
 #[derive(Debug, Default)]
 pub struct Fresh {

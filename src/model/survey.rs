@@ -11,7 +11,6 @@ use chrono::TimeDelta;
 use lubu_channels::{Effect, Stands, Step, Timestamp, Words};
 use serde::{Deserialize, Serialize};
 
-use super::attempt::Outcome;
 use super::channel::Pause;
 use super::delivery::{Delivery, Hold, State};
 use crate::ids::{ChannelNo, ItemId};
@@ -268,7 +267,7 @@ pub fn whose(
     // What was taken down may still be listed; what came up since was sent by nobody here.
     let up = delivery.first_live.map(|up| up + TWIN);
     let gone = at.zip(up).is_some_and(|(at, up)| at <= up);
-    if now || gone || ran_then(delivery, at) {
+    if now || gone {
         Whose::Explained
     } else {
         Whose::Unsent
@@ -283,19 +282,6 @@ fn is_near(delivery: &Delivery, at: Option<Timestamp>) -> bool {
         return true;
     };
     (at - up).abs() <= TWIN
-}
-
-/// Whether a step was applied at about that time. It may have made a post that a correction has replaced since, and that
-/// the platform still lists, or was to keep.
-fn ran_then(delivery: &Delivery, at: Option<Timestamp>) -> bool {
-    let Some(at) = at else {
-        return false;
-    };
-    let mut applied = delivery.log.iter();
-    applied.any(|one| {
-        let ended = one.ended.unwrap_or(one.began);
-        one.outcome == Outcome::Done && one.began - TWIN <= at && at <= ended + TWIN
-    })
 }
 
 /// Whether its record names this post.
@@ -362,7 +348,6 @@ fn told(one: &Stranger, unknown: &str) -> String {
 mod tests {
     use super::*;
     use crate::ids::DeliveryId;
-    use crate::model::attempt::Attempt;
     use crate::model::delivery::{Doubt, Wanted, Why};
     use lubu_channels::{Evidence, Goal, Progress};
 
@@ -532,41 +517,6 @@ mod tests {
         assert_eq!(of("7", 99_000), Whose::Explained);
         assert_eq!(of("8", 9_100), Whose::Explained);
         assert_eq!(of("8", 99_000), Whose::Unsent);
-    }
-
-    #[test]
-    fn a_post_that_was_replaced_more_than_once_is_of_a_run_on_record() {
-        let mut one = delivery(State::Live);
-        one.first_live = Some(at(50));
-        one.copy = Some(lubu_channels::Copy {
-            place: 0,
-            revision: 3,
-            remote_id: Some("third".into()),
-            address: None,
-            evidence: Evidence::ReadBack,
-            seen_at: at(90_000),
-        });
-        let ran = |number, second, outcome| Attempt {
-            number,
-            round: number,
-            revision: number,
-            step: "share".into(),
-            began: at(second),
-            ended: Some(at(second + 1)),
-            outcome,
-            code: None,
-            request_id: None,
-            words: None,
-        };
-        one.log = vec![
-            ran(1, 50, Outcome::Done),
-            ran(2, 40_000, Outcome::Done),
-            ran(3, 60_000, Outcome::Never),
-            ran(4, 90_000, Outcome::Done),
-        ];
-        let of = |second| whose(&one, "other", None, Some(at(second)), Stands::Public);
-        assert_eq!([of(60), of(40_002)], [Whose::Explained; 2]);
-        assert_eq!([of(60_000), of(45_000)], [Whose::Unsent; 2]);
     }
 
     #[test]

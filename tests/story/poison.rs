@@ -139,6 +139,24 @@ async fn a_list_that_ends_the_process_three_times_is_not_asked_for_again_before_
 }
 
 #[tokio::test]
+async fn a_list_that_a_stop_in_order_cuts_off_is_as_suspect_as_before() {
+    let (channel, world) = Scripted::new(Effect::Public, Scripted::listing);
+    of(&world, |world| world.survey_hangs = true);
+    let mut house = House::new(vec![Wired::new("weibo", channel)]).await;
+    let (_, revision) = house.submit("进展").await;
+    house.approve(&revision).await.expect("signed");
+    let asked = |count| of(&world, |world| world.surveyed == count);
+    house.once("it is asked", || async { asked(1) }).await;
+    let house = house.crash(&world).await;
+    of(&world, |world| world.dead = CancellationToken::new());
+    house.once("it is asked again", || async { asked(2) }).await;
+    house.engine.shared.stop.cancel();
+    house.engine.stop(Duration::from_secs(20)).await;
+    let work = Work::Survey(house.no("weibo"));
+    assert_eq!(house.engine.shared.suspects.deaths(work), 1);
+}
+
+#[tokio::test]
 async fn a_suspect_that_died_twice_waits_a_while_and_new_work_does_not() {
     let (house, world, item) = at_work().await;
     let before = calls(&world);

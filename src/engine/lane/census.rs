@@ -141,8 +141,12 @@ impl Lane {
         };
         let (bench, hub) = (Arc::clone(&self.bench), self.hub.clone());
         let task = self.tasks.spawn(async move {
-            let _at_work = at_work;
-            Done::Surveyed(survey(&bench, &hub).await)
+            let came = survey(&bench, &hub).await;
+            if matches!(came, Ok(Came::Later(_) | Came::Stopped) | Err(_)) {
+                // It was not read to its end: it is as suspect as before.
+                at_work.not_begun();
+            }
+            Done::Surveyed(came)
         });
         self.survey.running = Some(task.id());
         None

@@ -37,9 +37,10 @@ fn pack<R: Read>(
     number: u64,
     original: &mut dyn FnMut() -> io::Result<R>,
 ) -> io::Result<()> {
+    let first = original()?;
     let temporary = journal.join("compressing.tmp");
     let file = disk.create(&temporary, 0)?;
-    let kept = write(disk, &file, original()?)
+    let kept = write(disk, &file, first)
         .and_then(|()| disk.sync(&file))
         .and_then(|()| compare(&temporary, original()?))
         .and_then(|()| disk.rename(&temporary, &compressed_path(journal, number)));

@@ -202,9 +202,10 @@ struct Trimmed {
 }
 
 impl Trimmed {
-    /// Room at once: a growing vector holds what it read twice.
+    /// Room at once: a growing vector holds what it read twice. Where so much is not to be had it grows all the same.
     fn make_room(&mut self, len: u64) {
-        self.bytes.reserve_exact(usize::try_from(len).unwrap_or(0));
+        let len = usize::try_from(len).unwrap_or(0);
+        let _grows = self.bytes.try_reserve_exact(len);
     }
 
     /// What came before an error is kept.

@@ -291,7 +291,9 @@ pub fn names(delivery: &Delivery, remote_id: &str, address: Option<&str>) -> boo
         copy.remote_id.as_deref() == Some(remote_id)
             || (address.is_some() && copy.address.as_deref() == address)
     });
-    by_copy || delivery.progress.iter().any(|(_, fact)| fact == remote_id)
+    by_copy
+        || delivery.progress.iter().any(|(_, fact)| fact == remote_id)
+        || delivery.twins().iter().any(|twin| twin == remote_id)
 }
 
 fn words(open: &[Stranger], channel: &str) -> Words {
@@ -532,11 +534,14 @@ mod tests {
     }
 
     #[test]
-    fn a_post_is_named_by_id_fact_or_address() {
+    fn a_post_is_named_by_id_fact_twin_or_address() {
         let mut one = delivery(State::Live);
         assert!(!names(&one, "7", None));
         one.progress = Progress::default().with("post", "7");
         assert!(names(&one, "7", None) && !names(&one, "8", None));
+        one.progress = Progress::default().with("twins", "5 7");
+        assert!(names(&one, "5", None) && names(&one, "7", None));
+        assert!(!names(&one, "57", None));
         one.copy = Some(lubu_channels::Copy {
             place: 0,
             revision: 1,

@@ -26,20 +26,21 @@ pub fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// Those that failed once.
-fn known() -> Vec<u64> {
+/// Those that failed once, and whether that was before there was more to live: they are lived as they were.
+fn known() -> Vec<(u64, Habits)> {
     let lines = include_str!("../seeds.txt").lines();
-    let seeds = lines.filter_map(|line| line.split('#').next()?.trim().parse().ok());
+    let lines = lines.filter_map(|line| line.split('#').next());
+    let seeds = lines.filter_map(|line| match line.trim().split_once(' ') {
+        Some((seed, "all")) => Some((seed.parse().ok()?, Habits::All)),
+        Some(_) => None,
+        None => Some((line.trim().parse().ok()?, Habits::First)),
+    });
     seeds.collect()
 }
 
-/// Those that failed before there was more to live are lived as they were.
 fn habits_of(seed: u64) -> Habits {
-    if known().contains(&seed) {
-        Habits::First
-    } else {
-        Habits::All
-    }
+    let known = known().into_iter().find(|(one, _)| *one == seed);
+    known.map_or(Habits::All, |(_, habits)| habits)
 }
 
 #[test]
@@ -59,6 +60,7 @@ fn no_life_of_an_office_doubles_loses_or_claims_too_much() {
     println!("new seeds {first} to {}", first + lives - 1);
     let seeds: Vec<u64> = known()
         .into_iter()
+        .map(|(seed, _)| seed)
         .chain(same)
         .chain(first..first + lives)
         .collect();

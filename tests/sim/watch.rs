@@ -73,6 +73,8 @@ struct Known {
     calls: BTreeMap<Place, Vec<Doubled>>,
     /// Channels that may repeat a public call once when two looks found nothing.
     repeats: BTreeSet<String>,
+    /// Posts whose text somebody changed before the daemon knew where they are: nothing tells whose they are.
+    strange: BTreeSet<(String, String)>,
     absences: BTreeMap<Place, u32>,
     breaches: Vec<String>,
     trace: Vec<String>,
@@ -114,6 +116,11 @@ impl Watch {
 
     pub fn repeats(&self, name: &str) {
         self.lock().repeats.insert(name.to_owned());
+    }
+
+    pub fn is_strange(&self, name: &str, id: u32) {
+        let post = (name.to_owned(), id.to_string());
+        self.lock().strange.insert(post);
     }
 
     pub fn hush(&self, name: &str, minutes: std::ops::Range<u32>) {
@@ -388,12 +395,31 @@ impl Known {
             }
             Answer::Deliveries(all) => all.iter().for_each(|one| self.stands(one)),
             Answer::Surveyed(surveyed) => {
-                if let Some(one) = surveyed.census.open.first() {
+                let name = self.names.get(&surveyed.census.channel).cloned();
+                let name = name.unwrap_or_default();
+                let mut open = surveyed.census.open.iter();
+                let gone = |id: &str| self.is_taken_down(&name, id);
+                let strange =
+                    |id: &str| gone(id) || self.strange.contains(&(name.clone(), id.to_owned()));
+                if let Some(one) = open.find(|one| !strange(&one.remote_id)) {
                     self.breach(format!("a post of ours is called nobody's: {one:?}"));
                 }
             }
             Answer::Channel(_) | Answer::Accepted(_) | Answer::Done => {}
         }
+    }
+
+    /// Readers see it no more: a list that lags may show it for a while after every record of it is closed.
+    fn is_taken_down(&self, name: &str, id: &str) -> bool {
+        let world = self
+            .worlds
+            .get(name)
+            .map(|world| world.lock().expect("unpoisoned"));
+        let id = id.parse().ok();
+        let shown = world
+            .zip(id)
+            .map(|(world, id)| world.object(id).is_some_and(|one| one.now().is_some()));
+        shown == Some(false)
     }
 
     /// Invariants 1, 2, 9 and 11: what may leave.

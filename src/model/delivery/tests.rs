@@ -906,6 +906,25 @@ fn the_look_plan_ends_with_a_person_and_a_withdrawal_looks_once_more() {
 }
 
 #[test]
+fn a_second_opinion_that_never_comes_is_left_to_a_person() {
+    let mut desk = social(true);
+    desk.send(Effect::Public).unsure();
+    let mut looks = 0;
+    while let Some(at) = desk.d.next_at() {
+        desk.now = at;
+        let truth = match looks {
+            2 => Truth::Absent,
+            _ => Truth::CannotTell(words()),
+        };
+        desk.told(truth);
+        looks += 1;
+        assert!(looks < 10, "for ever");
+    }
+    assert!(matches!(&desk.d.state, State::Unknown(unknown) if unknown.absent == 1));
+    assert_eq!(looks, 6, "the plan's three, and three past it");
+}
+
+#[test]
 fn looks_after_the_last_step_go_on_by_the_plan_and_its_last_wait() {
     let mut desk = social(false);
     desk.send(Effect::Public).sent();

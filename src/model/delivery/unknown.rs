@@ -285,6 +285,13 @@ fn several(d: &mut Delivery, ids: &[String], now: Timestamp) {
     };
 }
 
+/// Looks past the plan that may still give a second opinion; a list that does not reach back that far gives none.
+const OPINIONS: usize = 3;
+
+fn past_plan(unknown: &Unknown, policy: &Policy) -> usize {
+    usize::from(unknown.looks).saturating_sub(policy.unknown_plan.len())
+}
+
 /// Moves to the next look of the plan; after the last one a person owns it.
 pub(super) fn next_look(
     unknown: &mut Unknown,
@@ -296,8 +303,10 @@ pub(super) fn next_look(
     let slot = policy.unknown_plan.get(usize::from(unknown.looks));
     unknown.at = match (slot, unknown.absent) {
         (Some(wait), _) => Some(later((unknown.ended + *wait).max(now), not_before)),
-        // One look found nothing: its second opinion is owed even past the plan.
-        (None, 1) => not_before.or(Some(now + policy.settle)),
+        // One look found nothing: its second opinion is owed even past the plan, but not for ever.
+        (None, 1) if past_plan(unknown, policy) < OPINIONS => {
+            not_before.or(Some(now + policy.settle))
+        }
         (None, _) => None,
     };
 }

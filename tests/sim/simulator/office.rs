@@ -453,6 +453,21 @@ impl Office {
         self.house.lane(name, LaneNews::Resumed);
     }
 
+    /// What stopped a channel was looked at, and the channel goes on.
+    fn looks_at_what_is_unknown(&mut self) {
+        for name in NAMES {
+            let number = self.house.no(name);
+            let stopped = self.house.records().into_iter().any(|one| {
+                let pause = one.pause.as_ref().and_then(|pause| pause.by.as_deref());
+                one.number == number && pause == Some(Pause::OURS)
+            });
+            if stopped {
+                self.say(&format!("{name} resumed, somebody has looked"));
+                self.house.lane(name, LaneNews::Resumed);
+            }
+        }
+    }
+
     fn crashes(&mut self) {
         let turns = self.rng.below(30);
         self.house.turns(u32::try_from(turns).unwrap_or_default());
@@ -479,11 +494,18 @@ impl Office {
         };
         let edits = self.rng.percent(50);
         let now = self.house.time.truth();
+        let mut known = self.deliveries();
+        known.retain(|one| self.house.name(one.id.channel) == name);
         let found = {
             let mut platform = self.platform(name);
             let found = platform.public(&item).next().map(|one| one.id);
             match found {
-                Some(id) if edits => platform.edit(now, id),
+                Some(id) if edits => {
+                    if !known.iter().any(|one| is_on_record(one, &id.to_string())) {
+                        self.house.watch.is_strange(name, id);
+                    }
+                    platform.edit(now, id);
+                }
                 Some(id) => platform.take_away(now, id),
                 None => {}
             }
@@ -544,6 +566,7 @@ impl Office {
         for _ in 0..1_500 {
             self.house.rest();
             self.buries();
+            self.looks_at_what_is_unknown();
             self.judge()
                 .map_err(|why| format!("after the calm: {why}"))?;
             let ids: Vec<ItemId> = self.items.iter().map(|item| item.id).collect();
@@ -635,7 +658,7 @@ fn is_owned(delivery: &Delivery, now: Timestamp) -> bool {
         State::Review { since, .. } => return now > *since + Duration::from_hours(24),
         // Its looks go on, but it is a person who ends it.
         State::Held {
-            why: Hold::Unseen(_),
+            why: Hold::Unseen(_) | Hold::Restored,
             ..
         } => return true,
         _ => {}
@@ -648,4 +671,11 @@ fn is_owned(delivery: &Delivery, now: Timestamp) -> bool {
         }
     );
     delivery.public_state().needs_person() && delivery.next_at().is_none() && !for_others
+}
+
+fn is_on_record(delivery: &Delivery, id: &str) -> bool {
+    let copy = delivery.copy.as_ref();
+    copy.is_some_and(|copy| copy.remote_id.as_deref() == Some(id))
+        || delivery.twins().iter().any(|twin| twin == id)
+        || delivery.progress.iter().any(|(_, fact)| fact == id)
 }

@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use tokio::sync::Semaphore;
 
 use super::disk::{Disk, is_full};
 use super::fatal::Fatal;
@@ -125,6 +126,9 @@ impl Drop for Pin {
     }
 }
 
+/// Blobs that are written at once: more would wait for the same disk, each on a thread of its own that keeps memory.
+const PUTTING: usize = 8;
+
 /// The folder `blobs`. Clones share their pins.
 #[derive(Clone, Debug)]
 pub struct Blobs {
@@ -137,6 +141,7 @@ pub struct Blobs {
     tickets: Arc<AtomicU64>,
     /// Which of the folders `00` to `ff` this process has made durable.
     named: Arc<[AtomicBool; 256]>,
+    putting: Arc<Semaphore>,
 }
 
 impl Blobs {
@@ -157,6 +162,7 @@ impl Blobs {
             lent: Arc::default(),
             tickets: Arc::default(),
             named: Arc::new([const { AtomicBool::new(false) }; 256]),
+            putting: Arc::new(Semaphore::new(PUTTING)),
         })
     }
 
@@ -282,8 +288,13 @@ impl Blobs {
 
     /// Durable once this returns.
     pub async fn put(&self, bytes: Vec<u8>) -> Result<Pin, BlobError> {
+        let permit = Arc::clone(&self.putting).acquire_owned().await;
+        let permit = permit.map_err(|_| BlobError::Interrupted)?;
         let blobs = self.clone();
-        let put = tokio::task::spawn_blocking(move || blobs.put_blocking(&bytes));
+        let put = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            blobs.put_blocking(&bytes)
+        });
         put.await.map_err(|_| BlobError::Interrupted)?
     }
 

@@ -294,6 +294,7 @@ pub fn names(delivery: &Delivery, remote_id: &str, address: Option<&str>) -> boo
     by_copy
         || delivery.progress.iter().any(|(_, fact)| fact == remote_id)
         || delivery.twins().iter().any(|twin| twin == remote_id)
+        || delivery.former().any(|former| former == remote_id)
 }
 
 fn words(open: &[Stranger], channel: &str) -> Words {
@@ -539,6 +540,8 @@ mod tests {
         assert!(!names(&one, "7", None));
         one.progress = Progress::default().with("post", "7");
         assert!(names(&one, "7", None) && !names(&one, "8", None));
+        one.progress = Progress::default().with("former", "3 4");
+        assert!(names(&one, "3", None));
         one.progress = Progress::default().with("twins", "5 7");
         assert!(names(&one, "5", None) && names(&one, "7", None));
         assert!(!names(&one, "57", None));

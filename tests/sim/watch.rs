@@ -398,28 +398,13 @@ impl Known {
                 let name = self.names.get(&surveyed.census.channel).cloned();
                 let name = name.unwrap_or_default();
                 let mut open = surveyed.census.open.iter();
-                let gone = |id: &str| self.is_taken_down(&name, id);
-                let strange =
-                    |id: &str| gone(id) || self.strange.contains(&(name.clone(), id.to_owned()));
+                let strange = |id: &str| self.strange.contains(&(name.clone(), id.to_owned()));
                 if let Some(one) = open.find(|one| !strange(&one.remote_id)) {
                     self.breach(format!("a post of ours is called nobody's: {one:?}"));
                 }
             }
             Answer::Channel(_) | Answer::Accepted(_) | Answer::Done => {}
         }
-    }
-
-    /// Readers see it no more: a list that lags may show it for a while after every record of it is closed.
-    fn is_taken_down(&self, name: &str, id: &str) -> bool {
-        let world = self
-            .worlds
-            .get(name)
-            .map(|world| world.lock().expect("unpoisoned"));
-        let id = id.parse().ok();
-        let shown = world
-            .zip(id)
-            .map(|(world, id)| world.object(id).is_some_and(|one| one.now().is_some()));
-        shown == Some(false)
     }
 
     /// Invariants 1, 2, 9 and 11: what may leave.

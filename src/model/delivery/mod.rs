@@ -7,6 +7,7 @@
 
 mod clock;
 mod event;
+mod former;
 mod log;
 mod person;
 mod record;
@@ -301,7 +302,7 @@ impl Delivery {
     /// Something of it may be on the platform, if only staged.
     pub fn has_remote(&self) -> bool {
         let doubt = self.doubt.as_ref().is_some_and(|doubt| !doubt.absent);
-        self.shown || self.copy.is_some() || !self.progress.is_empty() || doubt
+        self.shown || self.copy.is_some() || self.has_facts() || doubt
     }
 
     /// The job that a step now would belong to, or none when there is nothing to do.

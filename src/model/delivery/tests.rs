@@ -2,6 +2,7 @@
 
 mod aside;
 mod copied;
+mod former;
 mod verifying;
 
 use std::time::Duration;

@@ -11,8 +11,8 @@ use lubu_channels::{
 use super::event::{Event, Illegal};
 use super::log::{close, decided, push};
 use super::{
-    Delivery, Hold, JobNow, State, Wanted, Why, clock, person, restored, seen, unknown, verified,
-    wanted,
+    Delivery, Hold, JobNow, State, Wanted, Why, clock, former, person, restored, seen, unknown,
+    verified, wanted,
 };
 use crate::model::attempt::{Attempt, Outcome, Told};
 use crate::model::policy::Policy;
@@ -29,6 +29,7 @@ pub fn transition(
         state: delivery.public_state().code(),
         event: event.name(),
     };
+    let posts = delivery.posts();
     let d = &mut delivery;
     match event {
         Event::Approved(wanted) => wanted::approved(d, wanted, now, policy),
@@ -67,6 +68,7 @@ pub fn transition(
         Event::SaidAbsent { by } => person::said_absent(d, by, now, policy).ok_or(illegal)?,
     }
     wanted::rest(d, now, policy);
+    former::keep(d, posts);
     delivery.version += 1;
     Ok(delivery)
 }

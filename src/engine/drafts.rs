@@ -184,7 +184,7 @@ impl Default for Shelf {
         Self {
             kept: Mutex::default(),
             most: Most {
-                open: 4 << 20,
+                open: 8 << 20,
                 packed: 6 << 20,
             },
         }

@@ -295,6 +295,7 @@ fn is_of_another(delivery: &Delivery, post: &Posted) -> bool {
     let known = delivery.copy.as_ref();
     let known = known.is_some_and(|copy| copy.remote_id.is_some());
     names(delivery, &post.remote_id, post.address.as_deref())
+        || delivery.once_named(&post.remote_id, post.at)
         || !known && explains(delivery, post.stands)
 }
 
@@ -355,7 +356,8 @@ impl Walk<'_> {
 
     fn name(&mut self, delivery: &Delivery) {
         self.take(delivery, |_, post| {
-            let is = names(delivery, &post.remote_id, post.address.as_deref());
+            let is = names(delivery, &post.remote_id, post.address.as_deref())
+                || delivery.once_named(&post.remote_id, post.at);
             is.then_some(Whose::Explained)
         });
     }

@@ -260,7 +260,7 @@ pub fn whose(
     at: Option<Timestamp>,
     stands: Stands,
 ) -> Whose {
-    if names(delivery, remote_id, address) {
+    if names(delivery, remote_id, address) || delivery.once_named(remote_id, at) {
         return Whose::Explained;
     }
     let now = explains(delivery, stands) && is_near(delivery, at);
@@ -294,7 +294,6 @@ pub fn names(delivery: &Delivery, remote_id: &str, address: Option<&str>) -> boo
     by_copy
         || delivery.progress.iter().any(|(_, fact)| fact == remote_id)
         || delivery.twins().iter().any(|twin| twin == remote_id)
-        || delivery.former().any(|former| former == remote_id)
 }
 
 fn words(open: &[Stranger], channel: &str) -> Words {
@@ -540,8 +539,6 @@ mod tests {
         assert!(!names(&one, "7", None));
         one.progress = Progress::default().with("post", "7");
         assert!(names(&one, "7", None) && !names(&one, "8", None));
-        one.progress = Progress::default().with("former", "3 4");
-        assert!(names(&one, "3", None));
         one.progress = Progress::default().with("twins", "5 7");
         assert!(names(&one, "5", None) && names(&one, "7", None));
         assert!(!names(&one, "57", None));

@@ -452,6 +452,9 @@ impl Known {
             after.version,
             public.code()
         ));
+        let name = &place.1;
+        self.strange
+            .retain(|(channel, id)| channel != name || !is_on_record(after, id));
         let before = self.states.insert(place.clone(), (after.version, public));
         if before.is_some_and(|(version, _)| after.version < version) {
             self.breach("a version that goes back");
@@ -804,4 +807,12 @@ impl Store for Watched {
     async fn close(&self) {
         self.inner.close().await;
     }
+}
+
+/// Whether its record names the post.
+pub fn is_on_record(delivery: &Delivery, id: &str) -> bool {
+    let copy = delivery.copy.as_ref();
+    copy.is_some_and(|copy| copy.remote_id.as_deref() == Some(id))
+        || delivery.twins().iter().any(|twin| twin == id)
+        || delivery.progress.iter().any(|(_, fact)| fact == id)
 }

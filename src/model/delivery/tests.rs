@@ -921,8 +921,32 @@ fn a_second_opinion_that_never_comes_is_left_to_a_person() {
         looks += 1;
         assert!(looks < 10, "for ever");
     }
-    assert!(matches!(&desk.d.state, State::Unknown(unknown) if unknown.absent == 1));
+    assert!(matches!(&desk.d.state, State::Unknown(unknown) if unknown.absent == 0));
     assert_eq!(looks, 6, "the plan's three, and three past it");
+}
+
+#[test]
+fn a_second_opinion_is_not_used_up_by_a_platform_that_asks_for_no_wait() {
+    let mut desk = social(true);
+    desk.send(Effect::Public).unsure();
+    for truth in [
+        Truth::CannotTell(words()),
+        Truth::CannotTell(words()),
+        Truth::Absent,
+    ] {
+        desk.now = desk.d.next_at().expect("another look");
+        desk.told(truth);
+    }
+    for _ in 0..2 {
+        let at = desk.d.next_at().expect("another look");
+        assert!(at - desk.now >= chrono::TimeDelta::from_std(desk.policy.settle).expect("short"));
+        desk.now = at;
+        let again = Fate::Again {
+            not_before: Some(at),
+        };
+        let failure = failure(again);
+        desk.must(Event::LookFailed { failure });
+    }
 }
 
 #[test]

@@ -68,7 +68,7 @@ pub fn transition(
         Event::SaidAbsent { by } => person::said_absent(d, by, now, policy).ok_or(illegal)?,
     }
     wanted::rest(d, now, policy);
-    former::keep(d, posts);
+    former::keep(d, posts, now);
     delivery.version += 1;
     Ok(delivery)
 }

@@ -305,10 +305,14 @@ pub(super) fn next_look(
         (Some(wait), _) => Some(later((unknown.ended + *wait).max(now), not_before)),
         // One look found nothing: its second opinion is owed even past the plan, but not for ever.
         (None, 1) if past_plan(unknown, policy) < OPINIONS => {
-            not_before.or(Some(now + policy.settle))
+            Some(later(now + policy.settle, not_before))
         }
         (None, _) => None,
     };
+    if unknown.at.is_none() {
+        // Whatever it is looked for again for, one old absence is no half of a proof.
+        unknown.absent = 0;
+    }
 }
 
 impl Delivery {

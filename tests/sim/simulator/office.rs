@@ -57,6 +57,9 @@ pub struct Lived {
     pub posts: usize,
 }
 
+/// Channels that unknown posts may stop once all is calm: one for each time that somebody meddled, at most.
+const MOST_STOPS: usize = 8;
+
 /// What happens in a life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Habits {
@@ -454,7 +457,8 @@ impl Office {
     }
 
     /// What stopped a channel was looked at, and the channel goes on.
-    fn looks_at_what_is_unknown(&mut self) {
+    fn looks_at_what_is_unknown(&mut self) -> usize {
+        let mut resumed = 0;
         for name in NAMES {
             let number = self.house.no(name);
             let stopped = self.house.records().into_iter().any(|one| {
@@ -464,8 +468,10 @@ impl Office {
             if stopped {
                 self.say(&format!("{name} resumed, somebody has looked"));
                 self.house.lane(name, LaneNews::Resumed);
+                resumed += 1;
             }
         }
+        resumed
     }
 
     fn crashes(&mut self) {
@@ -501,7 +507,13 @@ impl Office {
             let found = platform.public(&item).next().map(|one| one.id);
             match found {
                 Some(id) if edits => {
-                    if !known.iter().any(|one| is_on_record(one, &id.to_string())) {
+                    // Of the others each post names its item.
+                    let id_of = id.to_string();
+                    if name == WEIBO
+                        && !known
+                            .iter()
+                            .any(|one| crate::watch::is_on_record(one, &id_of))
+                    {
                         self.house.watch.is_strange(name, id);
                     }
                     platform.edit(now, id);
@@ -562,11 +574,15 @@ impl Office {
         for name in NAMES {
             self.house.lane(name, LaneNews::Resumed);
         }
-        let mut looked = 0;
+        let calm = self.house.time.now();
+        let (mut looked, mut resumed) = (0, 0);
         for _ in 0..1_500 {
             self.house.rest();
             self.buries();
-            self.looks_at_what_is_unknown();
+            resumed += self.looks_at_what_is_unknown();
+            if resumed > MOST_STOPS {
+                return Err(format!("stopped {resumed} times in the calm"));
+            }
             self.judge()
                 .map_err(|why| format!("after the calm: {why}"))?;
             let ids: Vec<ItemId> = self.items.iter().map(|item| item.id).collect();
@@ -586,7 +602,7 @@ impl Office {
                 .any(|name| self.platform(name).next().is_some());
             let next = self.house.next(&ids);
             let now = self.house.time.now();
-            let waits = open.iter().find(|one| is_owned(one, now));
+            let waits = open.iter().find(|one| is_owned(one, now, calm));
             match (waits, next) {
                 (Some(one), _) if !coming => {
                     let one = one.clone();
@@ -653,14 +669,19 @@ impl Office {
 }
 
 /// A person is waited for, and nothing else; or what was sent has not been seen for long.
-fn is_owned(delivery: &Delivery, now: Timestamp) -> bool {
+fn is_owned(delivery: &Delivery, now: Timestamp, calm: Timestamp) -> bool {
     match &delivery.state {
         State::Review { since, .. } => return now > *since + Duration::from_hours(24),
         // Its looks go on, but it is a person who ends it.
         State::Held {
-            why: Hold::Unseen(_) | Hold::Restored,
+            why: Hold::Unseen(_),
             ..
         } => return true,
+        // Looks that agree may end it first.
+        State::Held {
+            why: Hold::Restored,
+            ..
+        } => return now > calm + Duration::from_hours(24),
         _ => {}
     }
     let for_others = matches!(
@@ -671,11 +692,4 @@ fn is_owned(delivery: &Delivery, now: Timestamp) -> bool {
         }
     );
     delivery.public_state().needs_person() && delivery.next_at().is_none() && !for_others
-}
-
-fn is_on_record(delivery: &Delivery, id: &str) -> bool {
-    let copy = delivery.copy.as_ref();
-    copy.is_some_and(|copy| copy.remote_id.as_deref() == Some(id))
-        || delivery.twins().iter().any(|twin| twin == id)
-        || delivery.progress.iter().any(|(_, fact)| fact == id)
 }

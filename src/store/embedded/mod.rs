@@ -29,6 +29,7 @@ mod error;
 mod fatal;
 mod frame;
 mod gap;
+mod hands;
 mod hot;
 mod identity;
 mod inbox;

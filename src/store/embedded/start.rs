@@ -6,13 +6,12 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use tokio::sync::Semaphore;
-
 use super::blobs::Blobs;
 use super::care::{Care, Chore, Door, Limits};
 use super::domain::Domain;
 use super::fatal::{self, Fatal};
 use super::frame::Chain;
+use super::hands::Hands;
 use super::inbox::Inbox;
 use super::keeper::{Keeper, Marks};
 use super::options::Options;
@@ -53,6 +52,7 @@ pub(super) fn start<D: Domain>(
         fatal: Arc::clone(&fatal),
     }
     .start()?;
+    let readers = Hands::start("lubu-reader", READERS)?;
     let inbox = Arc::new(Inbox::new());
     let stop = Arc::new(AtomicBool::new(false));
     let hands: Arc<Mutex<()>> = Arc::default();
@@ -121,7 +121,7 @@ pub(super) fn start<D: Domain>(
         marks,
         gauges,
         fatal,
-        readers: Arc::new(Semaphore::new(READERS)),
+        readers,
         disk,
         data,
         keeper: tell,
@@ -164,7 +164,7 @@ pub(super) fn shut_down<D: Domain>(options: &Options, shut: Shut) -> io::Result<
         marks: Arc::new(Marks::at(head)),
         gauges,
         fatal,
-        readers: Arc::new(Semaphore::new(READERS)),
+        readers: Hands::start("lubu-reader", READERS)?,
         disk,
         data,
         keeper: channel().0,

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use thiserror::Error;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use super::backup::{self, Copied, Tell};
 use super::blobs::{Blobs, Pin};
@@ -18,6 +18,7 @@ use super::disk::Disk;
 use super::domain::Domain;
 use super::error::{ActError, CareError, OpenError, Unavailable};
 use super::fatal::Fatal;
+use super::hands::{Dropped, Hands};
 use super::identity::{self, Identity, Lock};
 use super::inbox::{Answer, Inbox, Job};
 use super::keeper::{Last, Marks, Work};
@@ -46,7 +47,7 @@ pub(super) struct Inner<D: Domain> {
     pub(super) marks: Arc<Marks>,
     pub(super) gauges: Arc<Gauges>,
     pub(super) fatal: Arc<Fatal>,
-    pub(super) readers: Arc<Semaphore>,
+    pub(super) readers: Hands,
     pub(super) disk: Disk,
     pub(super) data: PathBuf,
     pub(super) keeper: Sender<Work>,
@@ -195,14 +196,9 @@ impl<D: Domain> Store<D> {
         &self,
         f: impl FnOnce(&Reader<'_>) -> T + Send + 'static,
     ) -> Result<T, Unread> {
-        let permit = Arc::clone(&self.inner.readers).acquire_owned().await;
-        let permit = permit.map_err(|_| Unread::Interrupted)?;
-        let inner = Arc::clone(&self.inner);
-        let read = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            f(&Reader::new(&inner.state))
-        });
-        read.await.map_err(|_| Unread::Interrupted)
+        let state = self.inner.state.clone();
+        let read = self.inner.readers.run(move || f(&Reader::new(&state)));
+        read.await.map_err(|Dropped| Unread::Interrupted)
     }
 
     /// The same on this thread.

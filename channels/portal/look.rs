@@ -11,6 +11,7 @@ use super::act;
 use super::answer::{self, Answer, State};
 use super::article::{self, short};
 use super::fate::{self, Outcome};
+use super::way::is_unnamed;
 use super::wire::{Api, key};
 use crate::contract::{
     Evidence, Failure, Goal, Job, Match, Progress, RemovedBy, Request, Seen, Sighting, Subject,
@@ -128,6 +129,13 @@ async fn search(api: &Api<'_>, job: &Job) -> Result<Found, Failure> {
     Ok(Found::Rows(ours))
 }
 
+fn unnamed() -> Words {
+    Words::new(
+        "这篇文章是人工核实的，不知道它在门户的编号，无法自动核对。",
+        "A person saw this article, and its id is not known: it cannot be looked for.",
+    )
+}
+
 fn no_answer() -> Words {
     Words::new(
         "查询接口没有给出可以判断的回答。",
@@ -143,6 +151,9 @@ async fn for_create(api: &Api<'_>, job: &Job) -> Result<Sighting, Failure> {
     let places = &api.settings.answers;
     Ok(match search(api, job).await? {
         Found::Unclear(words) => sighting(job.progress.clone(), Truth::CannotTell(words)),
+        Found::Nothing if is_unnamed(job) => {
+            sighting(job.progress.clone(), Truth::CannotTell(unnamed()))
+        }
         Found::Nothing => sighting(job.progress.clone(), Truth::Absent),
         Found::Rows(rows) => match rows.as_slice() {
             [row] => {
@@ -273,6 +284,9 @@ async fn by_lookup(
     let places = &api.settings.answers;
     let rows = match search(api, job).await? {
         Found::Unclear(words) => return Ok((Verdict::CannotTell(words), Evidence::Status)),
+        Found::Nothing if is_unnamed(job) => {
+            return Ok((Verdict::CannotTell(unnamed()), Evidence::Status));
+        }
         Found::Nothing => return Ok((gone(job, subject), Evidence::Status)),
         Found::Rows(rows) => rows,
     };

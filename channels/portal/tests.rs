@@ -4,6 +4,7 @@ mod known;
 mod platform;
 mod settings;
 mod twins;
+mod unnamed;
 
 use std::sync::Arc;
 

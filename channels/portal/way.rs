@@ -20,8 +20,8 @@ pub const CREATED: &str = "created";
 
 pub fn next(settings: &Settings, job: &Job, now: Timestamp) -> Next {
     match job.goal {
-        Goal::Publish => publish(settings, job),
-        Goal::Update => update(settings, job),
+        Goal::Publish => publish(settings, job, now),
+        Goal::Update => update(settings, job, now),
         Goal::Withdraw => withdraw(settings, job, now),
     }
 }
@@ -36,9 +36,29 @@ fn is_there(job: &Job) -> bool {
     (facts.has(CREATED) || facts.has("id")) && !facts.has("gone")
 }
 
-fn publish(settings: &Settings, job: &Job) -> Next {
+/// A person saw it there, and nothing on record says what the portal calls it: neither a call nor a lookup reaches it,
+/// and another article would stand beside it.
+pub fn is_unnamed(job: &Job) -> bool {
+    let seen = job.sole().is_some_and(|sole| sole.copy.is_some());
+    let facts = &job.progress;
+    seen && !facts.has(CREATED) && !facts.has("id") && !facts.has("gone")
+}
+
+fn publish(settings: &Settings, job: &Job, now: Timestamp) -> Next {
     if is_there(job) {
         return Next::Done;
+    }
+    if is_unnamed(job) {
+        let name = &settings.name;
+        return Next::Person {
+            todo: Words::new(
+                format!(
+                    "这篇文章是人工核实的，不知道它在{name}的编号；请在{name}后台改成新稿，再用 lubu confirm 说明。"
+                ),
+                "A person saw this article, and its id is not known; please change it in the portal's console, then say so with `lubu confirm`.",
+            ),
+            look_at: now + TimeDelta::minutes(30),
+        };
     }
     upload(settings, job).unwrap_or_else(|| run(Step::new("create", settings.create).shows()))
 }
@@ -59,9 +79,9 @@ fn upload(settings: &Settings, job: &Job) -> Option<Next> {
     Some(run(Step::new(missing, files.effect)))
 }
 
-fn update(settings: &Settings, job: &Job) -> Next {
+fn update(settings: &Settings, job: &Job, now: Timestamp) -> Next {
     if !is_there(job) {
-        return publish(settings, job);
+        return publish(settings, job, now);
     }
     if settings.calls.update.is_none() || by(job, "updated") {
         return Next::Done;
@@ -85,20 +105,21 @@ fn withdraw(settings: &Settings, job: &Job, now: Timestamp) -> Next {
     if by(job, "gone") {
         return Next::Done;
     }
-    if let Some(find) = find(settings, job) {
+    let unnamed = is_unnamed(job);
+    if let Some(find) = find(settings, job).filter(|_| !unnamed) {
         return find;
     }
-    if !is_there(job) {
+    if !is_there(job) && !unnamed {
         return Next::Done;
     }
-    if settings.calls.withdraw.is_some() {
+    if settings.calls.withdraw.is_some() && !unnamed {
         return run(Step::new("withdraw", Effect::Idempotent).shows());
     }
     let name = &settings.name;
     Next::Person {
         todo: Words::new(
-            format!("请在{name}后台撤下这篇文章。"),
-            "Please take the article down in the portal's console.",
+            format!("请在{name}后台撤下这篇文章，再用 lubu confirm 说明。"),
+            "Please take the article down in the portal's console, then say so with `lubu confirm`.",
         ),
         look_at: now + TimeDelta::minutes(30),
     }

@@ -6,7 +6,7 @@ use comrak::{Arena, Options};
 /// As HTML, raw HTML included: cleaning comes later and for all formats alike.
 pub fn html(text: &str) -> String {
     let mut options = Options::default();
-    options.extension.strikethrough = true;
+    // No strikethrough: `~` is a range in Chinese figures, and two of them in a line would strike out what lies between.
     options.extension.table = true;
     options.extension.autolink = true;
     options.extension.footnotes = true;

@@ -142,7 +142,7 @@ impl Doubt {
     /// repeats itself, since every other is looked for first.
     fn overwrites_until(&self, policy: &Policy) -> Option<Timestamp> {
         let writes = self.step.effect == Effect::Idempotent && self.step.shows;
-        let possible = writes && !self.absent && self.goal != Goal::Withdraw;
+        let possible = writes && !self.absent;
         possible.then(|| self.ended + policy.settle)
     }
 

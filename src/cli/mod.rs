@@ -129,15 +129,11 @@ impl<E: std::fmt::Display> From<E> for Failed {
 
 type Done = Result<ExitCode, Failed>;
 
-const KEEP_THREADS: std::time::Duration = std::time::Duration::from_mins(10);
-
 /// Exit codes: 0 done, 1 not done, 2 wrong usage (clap's), 3 the daemon is not ready yet. `verify` that found something is not done.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        // A thread that ends leaves its half-used memory behind; the next burst would begin with none.
-        .thread_keep_alive(KEEP_THREADS)
         .build()
     {
         Ok(runtime) => runtime,

@@ -67,6 +67,13 @@ mod tests {
     }
 
     #[test]
+    fn range_signs_strike_nothing_out() {
+        for figures in ["增长5~10%，其中3~4%。", "约3~~4~~5"] {
+            assert_eq!(html(figures), format!("<p>{figures}</p>\n"));
+        }
+    }
+
+    #[test]
     fn an_address_with_words_of_its_own_stays_whole() {
         let html = html("[通知](https://a.cn/%E4%B8%80)和<https://a.cn/b>");
         assert!(html.contains("href=\"https://a.cn/%E4%B8%80\""), "{html}");

@@ -404,10 +404,10 @@ fn advice(kind: Kind, delivery: &DeliveryView) -> Words {
         ),
         Kind::Duplicate => Words::new(
             format!(
-                "请在平台上删除多余的，然后 lubu confirm {id} --published；全部撤下：lubu withdraw {item}"
+                "请在平台上删除多余的，然后 lubu confirm {id} --published；全部撤下：lubu withdraw {item}；没有被撤下的请在平台上逐条删除，然后 lubu confirm {id} --absent"
             ),
             format!(
-                "delete the spare ones on the platform, then `lubu confirm {id} --published`; take all down: `lubu withdraw {item}`"
+                "delete the spare ones on the platform, then `lubu confirm {id} --published`; take all down: `lubu withdraw {item}`, delete by hand what it leaves, and say `lubu confirm {id} --absent`"
             ),
         ),
         Kind::Unreachable | Kind::Uncheckable => Words::new(

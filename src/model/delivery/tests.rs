@@ -317,6 +317,18 @@ fn a_new_text_goes_out_only_when_a_lost_write_of_the_old_one_can_no_longer_overw
 }
 
 #[test]
+fn a_new_text_goes_out_only_when_a_lost_take_down_can_no_longer_arrive() {
+    let mut desk = in_place();
+    desk.live().withdraw();
+    desk.begin(Step::new("remove", Effect::Idempotent).shows())
+        .unsure();
+    let settled = desk.now + desk.policy.settle;
+    desk.after(Duration::from_secs(1));
+    desk.must(Event::Approved(wanted(2)));
+    assert!(desk.d.next_at() >= Some(settled), "{:?}", desk.d.state);
+}
+
+#[test]
 fn a_new_revision_waits_while_a_keyed_post_is_in_doubt() {
     let mut desk = social(false);
     desk.send(KEYED).unsure();
